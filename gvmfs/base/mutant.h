@@ -145,6 +145,7 @@
  *			more, and sent in the same version
  *	rot-believed	what does not verify is taken for the chunk's content
  *	parts-mixed	a copy is made of parts of two versions
+ *	strays-are-all	a node forgets its own slots, too, when it is rid of what has moved away
  *	held-untold	writes that a fill has held are not told that it was given up
  *	lost-retried	what no node can read is waited for
  *	come-since-forgotten  pages that came while a flush gave them up are taken for what the nodes have

@@ -30,7 +30,8 @@ void nodes_mix(struct mixture *mix)
 	full = !pick(4);
 	calm = moves && pick(4);
 	slow = !pick(calm ? 8 : 3);
-	cluster_drains = calm;
+	cluster_adds = calm && pick(2);
+	cluster_drains = calm && !cluster_adds;
 }
 
 /* Of the boxes few are in use: the first ones. */

@@ -24,6 +24,7 @@ void cluster_init(unsigned nodes, unsigned copies)
 	memset(&cluster, 0, sizeof(cluster));
 	cluster.nodes = nodes;
 	cluster.copies = copies;
+	cluster.began_ns = world.now;
 	cluster.rots_all = cluster_rots_all;
 	cluster.region = (struct gvm_id){ { 7 } };
 	for (unsigned i = 0; i < nodes; i++)
@@ -116,6 +117,23 @@ static uint64_t copy_seal(const struct copy *copy, unsigned page)
 	return copy->version & GVM_VERSION_ZERO || !copy->hash[page] ? SEAL_ZERO : copy->seal[page];
 }
 
+/* The copy says that the page is lost, and what other nodes have of it in this version is rotten: as where a change was taken, and
+ * rotted before the whole chunk came to the next node. */
+static bool lost_by_right(uint64_t chunk, const struct copy *copy, unsigned page)
+{
+	if (!(copy->lost >> page & 1))
+		return false;
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct copy *other = &cluster.node[i].copy[chunk];
+
+		if ((other->version ^ copy->version) & GVM_VERSION_MASK)
+			continue;
+		if (!(copy_bad(other) >> page & 1))
+			return false;
+	}
+	return true;
+}
+
 /* A version of a chunk has come to a node: it is what it was wherever it came before. (But a writer's lowest, which
  * fill.h gives to zeros over what nobody acknowledged.) */
 static void version_note(uint64_t chunk, const struct copy *copy)
@@ -142,6 +160,8 @@ static void version_note(uint64_t chunk, const struct copy *copy)
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
 		uint64_t content = copy->version & GVM_VERSION_ZERO ? 0 : copy->content[p];
 
+		if (lost_by_right(chunk, copy, p))
+			continue;
 		if (!(rotten >> p & 1) && world.sealed && copy_seal(copy, p) != past[i].seal[p]) {
 			if (world_trace)
 				printf("version %llx of chunk %llu, page %u is sealed as %llx, and as %llx elsewhere\n",
@@ -162,6 +182,36 @@ static void version_note(uint64_t chunk, const struct copy *copy)
 static int writer_check(const struct node *n, uint64_t epoch)
 {
 	return n->renewed ? -ENOMEDIUM : epoch != W_EPOCH ? -EKEYREVOKED : 0;
+}
+
+static void part_delete(struct node *n)
+{
+	memset(n->copy, 0, sizeof(n->copy));
+	memset(n->active, 0, sizeof(n->active));
+	memset(n->proposed, 0, sizeof(n->proposed));
+	n->renewed = true;
+	n->attached = false;
+	n->promised = 0;
+}
+
+int node_create(struct node *n, const struct gvm_region_create_req *what)
+{
+	if (!n->renewed)
+		return -EEXIST;
+	part_delete(n);
+	n->renewed = false;
+	n->promised = what->reserve_chunks;
+	return 0;
+}
+
+int node_delete(struct node *n, const struct gvm_region_delete_req *what)
+{
+	if (n->renewed)
+		return -ENOMEDIUM;
+	if (what->epoch < (n->attached ? W_EPOCH : 0))
+		return -EKEYREVOKED;
+	part_delete(n);
+	return 0;
 }
 
 /* Blocks are pages. */
@@ -244,6 +294,10 @@ int node_discard(struct node *n, const struct gvm_discard_req *what)
 
 	if (r)
 		return r;
+	if (!what->version) {
+		*copy = (struct copy){ .version = 0 };
+		return 0;
+	}
 	if ((copy->version & GVM_VERSION_MASK) > what->version)
 		return -ESTALE;
 	if ((copy->version & GVM_VERSION_MASK) == what->version)

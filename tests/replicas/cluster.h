@@ -6,8 +6,8 @@
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
  * and its PUTs (writer.c, flush.c), when a write is stored (sender.c), views and repair (replicas.c, views.c, repair.c,
  * fill.c, repair_job.c), how rotten copies are mended (rot.c), and how copies move to another node, or are made anew there
- * (drain.c, surplus.c, replace.c). gvm_client.h is bound to wire.c, the rest of a worker to worker.c, and what nodes are asked
- * for a move to moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
+ * (drain.c, balance.c, surplus.c, replace.c, replace_job.c, strays.c). gvm_client.h is bound to wire.c, the rest of a worker to worker.c
+ * and moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
  *
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
@@ -59,7 +59,8 @@ struct node_view {
 struct node {
 	struct gvm_id id; /* its incarnation */
 	bool down, deaf, renewed; /* renewed: it began anew, or was rid of its part: it has no region */
-	bool drains;
+	bool drains, attached; /* attached: its part of the region, to the worker */
+	uint64_t promised; /* chunks */
 	uint64_t deaf_ns; /* since when */
 	struct copy copy[W_CHUNKS];
 	struct node_view active[SLOTS], proposed[SLOTS];
@@ -67,6 +68,7 @@ struct node {
 
 struct cluster {
 	unsigned nodes, copies;
+	uint64_t began_ns;
 	struct node node[NODES_MAX];
 	struct gvm_id region;
 	uint64_t words[SLOTS]; /* the journal's: views.h */
@@ -98,6 +100,7 @@ enum rots {
 extern struct cluster cluster;
 extern unsigned cluster_nodes, cluster_copies; /* that the next world has */
 extern bool cluster_rots_all, cluster_drains; /* drains: a node is to be drained when it begins */
+extern bool cluster_adds; /* the last node was just added: it has nothing */
 
 /* ---- cluster.c: the nodes. Results are as the client library gives them. */
 
@@ -119,6 +122,9 @@ uint32_t copy_bad(const struct copy *copy);
 int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_head *head, const uint8_t *body,
 	     uint64_t *detail);
 int node_discard(struct node *n, const struct gvm_discard_req *what);
+/* Its part of the region is made; given up. */
+int node_create(struct node *n, const struct gvm_region_create_req *what);
+int node_delete(struct node *n, const struct gvm_region_delete_req *what);
 int node_view(struct node *n, const struct gvm_region_view_req *what);
 /* The chunk for a GET: *copy is valid if the result is 0. */
 int node_get(const struct node *n, const struct gvm_get_req *what, const struct copy **copy, uint64_t *detail);

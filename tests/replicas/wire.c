@@ -19,7 +19,7 @@ struct gvm_conn {
 	uint64_t heard_ns;	   /* of one that is silent, or not connected */
 };
 
-enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_VIEWS, OP_INDEX, OP_OPEN, OP_DRAIN };
+enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_CREATE, OP_RESIZE, OP_DELETE, OP_VIEWS, OP_INDEX, OP_OPEN, OP_DRAIN, OP_STAT };
 
 union box_what {
 	struct gvm_get_req get;
@@ -27,6 +27,10 @@ union box_what {
 	struct gvm_discard_req discard;
 	struct gvm_region_view_req view;
 	struct gvm_region_views_req views;
+	struct gvm_region_create_req create;
+	struct gvm_region_resize_req resize;
+	struct gvm_region_delete_req delete;
+	struct gvm_region_open_req open;
 };
 
 /* A request, and its answer. */
@@ -216,8 +220,27 @@ void gvm_region_index(struct gvm_conn *conn, struct gvm_call *call, const struct
 
 void gvm_region_open(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_open_req *what)
 {
-	(void)what;
-	box_add(conn, &call->req, OP_OPEN);
+	box_add(conn, &call->req, OP_OPEN)->what.open = *what;
+}
+
+void gvm_region_create(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_create_req *what)
+{
+	box_add(conn, &call->req, OP_CREATE)->what.create = *what;
+}
+
+void gvm_region_resize(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_resize_req *what)
+{
+	box_add(conn, &call->req, OP_RESIZE)->what.resize = *what;
+}
+
+void gvm_region_delete(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_delete_req *what)
+{
+	box_add(conn, &call->req, OP_DELETE)->what.delete = *what;
+}
+
+void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call)
+{
+	box_add(conn, &call->req, OP_STAT);
 }
 
 void gvm_node_drain(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_node_drain_req *what)
@@ -301,8 +324,16 @@ static int box_serve(struct box *box, struct node *n)
 	case OP_VIEW: return node_view(n, &box->what.view);
 	case OP_VIEWS: return views_serve(box, n);
 	case OP_INDEX: return index_serve(box, n);
-	case OP_OPEN: return n->renewed ? -ENOMEDIUM : 0;
-	case OP_DRAIN: return 0;
+	case OP_CREATE: return node_create(n, &box->what.create);
+	case OP_DELETE: return node_delete(n, &box->what.delete);
+	case OP_RESIZE:
+		n->promised = n->renewed ? 0 : box->what.resize.reserve_chunks;
+		return n->renewed ? -ENOMEDIUM : 0;
+	case OP_OPEN:
+		n->attached |= !n->renewed && box->what.open.mode == GVM_OPEN_ATTACH;
+		return n->renewed ? -ENOMEDIUM : 0;
+	case OP_DRAIN:
+	case OP_STAT: return 0;
 	}
 	return -EINVAL;
 }
@@ -322,7 +353,7 @@ static bool serve(const struct event *e)
 {
 	struct gvm_conn *conn = conn_nth(e->a);
 	struct box *box = is_heard(conn) ? first_waiting(conn) : NULL;
-	bool full = box && e->b && (box->op == OP_PUT || box->op == OP_VIEW);
+	bool full = box && e->b && (box->op == OP_PUT || box->op == OP_VIEW || box->op == OP_CREATE);
 
 	if (!box)
 		return false;
@@ -418,6 +449,13 @@ static bool end(const struct event *e)
 			call->rsp.region_views.count = box->count;
 		if (box->op == OP_DRAIN)
 			call->rsp.node_drain.drains = node_of(box->conn)->drains;
+		if (box->op == OP_OPEN)
+			call->rsp.region_open = (struct gvm_region_open_rsp){ .epoch = node_of(box->conn)->attached ? W_EPOCH : 0,
+									      .reserve_chunks = node_of(box->conn)->promised };
+		if (box->op == OP_STAT)
+			call->rsp.node_stat = (struct gvm_node_stat_rsp){
+				.promisable_bytes = 4 * W_CHUNKS * GVM_PROMISE_BYTES,
+				.reserved_bytes = node_of(box->conn)->promised * GVM_PROMISE_BYTES };
 		if (box->op == OP_INDEX)
 			call->rsp.region_index = (struct gvm_region_index_rsp){ .count = box->count, .next = ~0ull };
 	}

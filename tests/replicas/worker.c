@@ -7,6 +7,7 @@
 
 #include "heap.h"
 
+#include "node/balance.h"
 #include "node/drain.h"
 #include "node/fiber.h"
 #include "node/index_read.h"
@@ -37,10 +38,12 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
+#define ADDED_NS 20000000000ull
+
 static struct options opts = { .repair_rate = 1000, .repair_after_s = 5, .writers = 1 };
 
 unsigned cluster_nodes = 2, cluster_copies = 2;
-bool cluster_rots_all, cluster_drains;
+bool cluster_rots_all, cluster_drains, cluster_adds;
 
 static struct journal_super super;
 static struct journal_inode disks[NR + 1];
@@ -54,6 +57,7 @@ static struct replicas_list list;
 static struct rot rots;
 static struct writers writers;
 static struct jobs jobs;
+static struct balance balance;
 static uint8_t buffers[WRITER_IN_FLIGHT * WRITER_BUFFERS * GVM_CHUNK_BYTES];
 static uint64_t replicas_due, fetches_due, talks_due, writer_due;
 
@@ -87,7 +91,7 @@ static const struct region_events events = { .replicas_changed = replicas_change
 
 static struct worker worker = {
 	.opts = &opts, .region_events = &events, .journal = &journal, .inodes = &inodes, .pool = &front_pool,
-	.jobs = &jobs, .writers = &writers, .fetches = &fetches, .replicas = &list, .rot = &rots,
+	.jobs = &jobs, .writers = &writers, .fetches = &fetches, .replicas = &list, .rot = &rots, .balance = &balance,
 };
 
 /* ---- what they call */
@@ -135,6 +139,20 @@ int pool_wait(struct gvm_conn *conn, struct gvm_req *req)
 	while (!*done)
 		fiber_wait(done, 0);
 	return req->result;
+}
+
+bool pool_may_send(const struct pool *pool, const struct record_node *node)
+{
+	(void)pool;
+	(void)node;
+	return true;
+}
+
+unsigned pool_rack(const struct pool *pool, const struct gvm_conn *conn)
+{
+	(void)pool;
+	(void)conn;
+	return 0;
 }
 
 uint64_t pool_deadline(const struct options *o)
@@ -374,7 +392,7 @@ static void record_make(void)
 	rec->kind = RECORD_REGION;
 	rec->id = cluster.region;
 	rec->replicas = (uint16_t)cluster.copies;
-	rec->node_count = (uint16_t)cluster.nodes;
+	rec->node_count = (uint16_t)(cluster.nodes - cluster_adds);
 	rec->slot_count = SLOTS;
 	rec->size_bytes = W_PAGES * GVM_PAGE_BYTES;
 	strcpy(rec->name, "world");
@@ -382,9 +400,14 @@ static void record_make(void)
 		rec->nodes[i].incarnation = cluster.node[i].id;
 	for (unsigned s = 0; s < SLOTS; s++)
 		for (unsigned i = 0; i < cluster.copies; i++)
-			rec->slots[s].node[i] = (uint16_t)((s + i) % cluster.nodes);
+			rec->slots[s].node[i] = (uint16_t)((s + i) % (cluster.nodes - cluster_adds));
 	disks[NR].use = INODE_USED;
 	disks[NR].epoch = W_EPOCH;
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		cluster.node[i].attached = true;
+		cluster.node[i].renewed = i >= rec->node_count;
+		cluster.node[i].promised = record_node_chunks(rec, i, W_CHUNKS);
+	}
 	places_look();
 }
 
@@ -423,6 +446,7 @@ static void pool_begin(struct pool *pool, enum pool_kind kind)
 	pool->opts = &opts;
 	pool->kind = kind;
 	pool->count = cluster.nodes;
+	pool->listed = kind == POOL_WRITES ? 0 : cluster.nodes;
 	for (unsigned n = 0; n < cluster.nodes; n++)
 		pool->conns[n] = wire_conn(owners[kind], n);
 }
@@ -468,6 +492,7 @@ void nodes_begin(void)
 	jobs.codec = worker.codec = chunk_codec_create();
 	jobs.sealer = worker.sealer;
 	memset(&rots, 0, sizeof(rots));
+	memset(&balance, 0, sizeof(balance));
 	fetches_init(&fetches);
 	rot_init(&worker);
 	LIST_INIT(&list);
@@ -602,6 +627,9 @@ bool nodes_are_done(void)
 
 	if (disks[NR].failed || world.failed || world.closed || cluster.rots_all)
 		return true;
+	/* A node that was added is found after some seconds. */
+	if (cluster_adds && world.now < cluster.began_ns + ADDED_NS)
+		return false;
 	/* A last copy that is rotten is mended from memory that is here: until that is drained, it waits. */
 	if (world.client_left)
 		return true;
