@@ -115,11 +115,13 @@ static bool agreement_lacks(struct agreement *agreement, unsigned int home)
 
 void gvm_agree_send(struct agreement *agreement, const struct gvm_cluster *cluster)
 {
+	const struct gvm_region *region = agreement->region;
+	unsigned int i, nr = region ? region->homes.nr : cluster->nr_homes;
+	const u16 *homes = region ? region->homes.ids : cluster->homes;
 	struct gvm_peer *peer;
-	unsigned int i;
 
-	for (i = 0; i < cluster->nr_homes; i++) {
-		peer = gvm_cluster_peer(cluster, cluster->homes[i]);
+	for (i = 0; i < nr; i++) {
+		peer = gvm_cluster_peer(cluster, homes[i]);
 		if (peer && agreement_lacks(agreement, i))
 			gvm_tell_send(peer, &agreement->question);
 	}
@@ -177,11 +179,13 @@ void gvm_agree_down(void)
 static void agreement_note(struct agreement *agreement, const struct gvm_peer *peer,
 			   const struct region_frame *answer)
 {
-	int home = gvm_cluster_home(peer->cluster, peer->id);
+	int home;
 
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
+	home = agreement->region ? gvm_homes_place(&agreement->region->homes, peer->id) :
+				   gvm_cluster_home(peer->cluster, peer->id);
 	if (home < 0)
 		return;
 	if (agreement->region) { /* gvm_opening_answer() takes the rest of the answer */
@@ -193,6 +197,7 @@ static void agreement_note(struct agreement *agreement, const struct gvm_peer *p
 		if (answer->pages) {
 			agreement->pages = answer->pages;
 			agreement->id = answer->id;
+			agreement->homes = answer->homes;
 			agreement->complete = answer->flags & REGION_COMPLETE;
 		}
 	}
@@ -221,10 +226,11 @@ static void answer_compare(const struct gvm_peer *peer, const struct region_fram
 			   bool waits)
 {
 	struct gvm_region *region = gvm_region_find(answer->name);
-	int home = gvm_cluster_home(peer->cluster, peer->id);
+	int home;
 
 	if (!region)
 		return;
+	home = gvm_homes_place(&region->homes, peer->id);
 	if (frame_means(answer, region) && answer->flags & REGION_COMPLETE)
 		gvm_opening_complete(region);
 	if (frame_means(answer, region) && home >= 0 && answer->share != SHARE_UNKNOWN)
@@ -326,6 +332,7 @@ static int offer_join(struct gvm_cluster *cluster, const struct offer *offer)
 		.name = frame->name,
 		.pages = frame->pages,
 		.id = frame->id,
+		.homes = frame->homes,
 		.on = &offer->on,
 	};
 	struct gvm_region *region;
@@ -459,7 +466,7 @@ static void offer_receive(struct gvm_peer *peer, const struct region_frame *fram
 	bool here = region && !offer_withdrawn(peer->cluster->serial, &offer) &&
 		    offer_note(region, &offer, frame);
 
-	if (here || gvm_cluster_home(peer->cluster, peer->cluster->id) < 0 ||
+	if (here || gvm_homes_place(&frame->homes, peer->cluster->id) < 0 ||
 	    !frame->id || frame->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT ||
 	    !gvm_region_name_valid(frame->name))
 		answer_send(peer, frame, here ? region : NULL, false);

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: GPL-2.0 */
 /*
  * Agreement between nodes on the region that a name stands for. The creator of a region draws its
- * id; a joining node asks the homes for the id and the size. Either then offers the region to every
- * home: a home that has no region of that name joins it, and all answer with the id and size of the
+ * id, and chooses its homes; a joining node asks all nodes that lend memory for these and the size.
+ * Either then offers the region to each of its homes: a home that has no region of that name joins it, and all answer with the id and size of the
  * region that they have. A node offers its regions again whenever a connection is made, so that a
  * home that was away, or began anew, joins them, too.
  *
@@ -42,6 +42,7 @@ struct agreement {
 	unsigned long *silent; /* homes that have not answered, by place in the list of homes */
 	unsigned int nr_silent;
 	u64 pages, id; /* as a node that has the region answered; 0: none has answered so yet */
+	struct home_list homes; /* the same */
 	bool complete; /* that node knows the region to be complete (opening.h) */
 	/* OFFER: */
 	struct gvm_region *region; /* all of whose shares must open: gvm_opening_ended() */

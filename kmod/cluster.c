@@ -383,18 +383,6 @@ int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id)
 	return found ? found - cluster->homes : -1;
 }
 
-u64 gvm_cluster_share_pages(const struct gvm_cluster *cluster, u64 pages)
-{
-	int home = gvm_cluster_home(cluster, cluster->id);
-
-	return home < 0 ? 0 : ivy_share_pages(pages, cluster->nr_homes, home);
-}
-
-bool gvm_cluster_keeps(const struct gvm_cluster *cluster, u64 page)
-{
-	return cluster->homes[ivy_home_turn(page, cluster->nr_homes)] == cluster->id;
-}
-
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id)
 {
 	return id < cluster->nodes ? cluster->peers[id] : NULL;

@@ -58,10 +58,6 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster);
 
 /* The node's index in homes[], or -1: it is no home. */
 int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id);
-/* How many pages of such a region have their home at this node. */
-u64 gvm_cluster_share_pages(const struct gvm_cluster *cluster, u64 pages);
-/* Whether this node is the page's home. */
-bool gvm_cluster_keeps(const struct gvm_cluster *cluster, u64 page);
 /* Another node; NULL if `id` is this one or not in the list. */
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id);
 

@@ -6,6 +6,7 @@
 #include <linux/miscdevice.h>
 #include <linux/module.h>
 #include <linux/random.h>
+#include <linux/sort.h>
 #include <linux/uaccess.h>
 
 #include "agree.h"
@@ -194,6 +195,7 @@ static long device_offer(struct gvm_region *region, bool creates, unsigned int w
 /* The region of a name, as it is here or at a home. */
 struct found {
 	u64 pages, id;
+	struct home_list homes;
 	bool complete;
 };
 
@@ -204,7 +206,8 @@ static bool device_find_here(const char *name, struct found *found)
 	if (!region)
 		return false;
 	if (found)
-		*found = (struct found){ region->pages, region->id, gvm_opening_completed(region) };
+		*found = (struct found){ region->pages, region->id, region->homes,
+					 gvm_opening_completed(region) };
 	gvm_region_put(region);
 	return true;
 }
@@ -225,7 +228,8 @@ static long device_find(const char *name, unsigned int wait_ms, struct found *fo
 		return err;
 	if (!agreement.pages)
 		return agreement.nr_silent ? -EHOSTUNREACH : -ENOENT;
-	*found = (struct found){ agreement.pages, agreement.id, agreement.complete };
+	*found = (struct found){ agreement.pages, agreement.id, agreement.homes,
+				 agreement.complete };
 	return 0;
 }
 
@@ -234,9 +238,48 @@ static long wish_check(const struct giantvm_region *wish, bool creates)
 	if (!gvm_region_name_valid(wish->name) || wish->size_bytes & ~PAGE_MASK ||
 	    wish->open_flags & ~O_CLOEXEC || (creates && !wish->size_bytes))
 		return -EINVAL;
+	if (wish->nr_homes > (creates ? GIANTVM_HOMES_MAX : 0) || wish->reserved ||
+	    wish->reserved2)
+		return -EINVAL;
 	if (!gvm_membership.cluster)
 		return -ENOTCONN;
 	return gvm_membership.going_down ? -EALREADY : 0;
+}
+
+static int by_id(const void *a, const void *b)
+{
+	return *(const u16 *)a - *(const u16 *)b;
+}
+
+/* The homes that the user asks for, or some. */
+static long homes_wanted(const struct giantvm_region *wish, struct home_list *homes)
+{
+	if (!wish->nr_homes) {
+		gvm_homes_choose(homes, gvm_membership.cluster, wish->name);
+		return 0;
+	}
+	*homes = (struct home_list){ .nr = wish->nr_homes };
+	memcpy(homes->ids, wish->homes, wish->nr_homes * sizeof(*homes->ids));
+	sort(homes->ids, homes->nr, sizeof(*homes->ids), by_id, NULL);
+	return gvm_homes_known(homes, gvm_membership.cluster) ? 0 : -EADDRNOTAVAIL;
+}
+
+/*
+ * The creator's homes may have no region of that name, and others have one: -EEXIST. A home that does
+ * not answer is no reason not to create it. One that is not complete may be the former try of this
+ * node: the homes decide (agree.h).
+ */
+static long homes_elsewhere(const struct giantvm_region *wish, const struct home_list *homes)
+{
+	struct found other;
+	long err;
+
+	if (homes->nr >= gvm_membership.cluster->nr_homes)
+		return 0;
+	err = device_find(wish->name, max_t(unsigned int, wish->wait_ms, ANSWER_MS), &other);
+	if (!err)
+		return other.complete ? -EEXIST : 0;
+	return err == -ENOENT || err == -EHOSTUNREACH ? 0 : err;
 }
 
 /* Joins the region on this node if need be; agreement with the homes comes after (device_offer). */
@@ -251,15 +294,19 @@ static long device_join_here(const struct giantvm_region *wish, bool creates,
 	bool was_here;
 	long err = 0;
 
-	if (!creates)
+	if (creates) {
+		err = homes_wanted(wish, &found.homes) ?: homes_elsewhere(wish, &found.homes);
+	} else {
 		err = device_find(wish->name, max_t(unsigned int, wish->wait_ms, ANSWER_MS),
 				  &found);
+	}
 	if (err)
 		return err;
 	if (wish->size_bytes && found.pages != wish->size_bytes >> PAGE_SHIFT)
 		return -EEXIST;
 	which.pages = found.pages;
 	which.id = found.id;
+	which.homes = found.homes;
 	was_here = device_find_here(wish->name, NULL);
 	err = gvm_region_join(gvm_membership.cluster, &which, region);
 	if (err)

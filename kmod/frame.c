@@ -70,6 +70,8 @@ int gvm_hello_decode(const u8 *bytes, struct hello *hello)
 
 void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes)
 {
+	unsigned int i;
+
 	memset(bytes, 0, REGION_FRAME_BYTES);
 	bytes[0] = frame->word;
 	bytes[1] = frame->share;
@@ -79,6 +81,9 @@ void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes)
 	put_unaligned_le64(frame->token, bytes + 16);
 	put_unaligned_le64(frame->id, bytes + 24);
 	strscpy(bytes + 32, frame->name, REGION_NAME_BYTES);
+	put_unaligned_le16(frame->homes.nr, bytes + 64);
+	for (i = 0; i < REGION_HOMES_MAX; i++)
+		put_unaligned_le16(frame->homes.ids[i], bytes + 66 + 2 * i);
 }
 
 /* Ends with a zero, and has nothing behind the first one. */
@@ -90,8 +95,22 @@ static bool name_is_padded(const char *name)
 	       !memchr_inv(name + length, 0, REGION_NAME_BYTES - length);
 }
 
+/* In order, so that none is there twice, and nothing behind them. */
+static bool homes_are_listed(const struct home_list *homes)
+{
+	unsigned int i;
+
+	for (i = 0; i < REGION_HOMES_MAX; i++)
+		if (i < homes->nr ? homes->ids[i] >= IVY_NODES_MAX ||
+				    (i && homes->ids[i] <= homes->ids[i - 1]) : homes->ids[i])
+			return false;
+	return homes->nr <= REGION_HOMES_MAX;
+}
+
 int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 {
+	unsigned int i;
+
 	frame->word = bytes[0];
 	frame->share = bytes[1];
 	frame->flags = bytes[2];
@@ -100,9 +119,13 @@ int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 	frame->token = get_unaligned_le64(bytes + 16);
 	frame->id = get_unaligned_le64(bytes + 24);
 	memcpy(frame->name, bytes + 32, REGION_NAME_BYTES);
+	frame->homes.nr = get_unaligned_le16(bytes + 64);
+	for (i = 0; i < REGION_HOMES_MAX; i++)
+		frame->homes.ids[i] = get_unaligned_le16(bytes + 66 + 2 * i);
 	if (frame->word < REGION_ASK || frame->word > REGION_OPEN || frame->share >= SHARES ||
 	    frame->flags & ~(REGION_COMPLETE | REGION_CREATOR | REGION_FULL) || bytes[3] ||
-	    !name_is_padded(frame->name))
+	    !name_is_padded(frame->name) || !homes_are_listed(&frame->homes) ||
+	    !frame->pages != !frame->homes.nr)
 		return -EBADMSG;
 	return 0;
 }

@@ -36,6 +36,8 @@
  *	16	8	ANSWER: token of the region at the sender; OPEN: the same at the receiver
  *	24	8	id of that region, drawn by its creator. ASK: 0
  *	32	32	its name, padded with zeros; the last byte is zero
+ *	64	2	how many homes it has; 0 where `pages` is
+ *	66	32	their ids, 2 bytes each, ascending; then zeros
  *
  * From the key of all nodes, or of these two, HKDF (RFC 5869, with SHA-256) makes bytes for four
  * uses in this connection, 32 for each: the salt is "GVM-IVY", the info one byte, the use, and both
@@ -68,7 +70,8 @@
 #define HELLO_VERSION_AT 7
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32
-#define REGION_FRAME_BYTES 64
+#define REGION_FRAME_BYTES 98
+#define REGION_HOMES_MAX 16
 #define REGION_NAME_BYTES 32
 
 enum frame_kind {
@@ -114,12 +117,18 @@ enum region_share {
 #define REGION_CREATOR 2u
 #define REGION_FULL 4u
 
+struct home_list {
+	u16 nr;
+	u16 ids[REGION_HOMES_MAX]; /* ascending; zeros behind them */
+};
+
 struct region_frame {
 	u8 word; /* enum region_word */
 	u8 share; /* enum region_share */
 	u8 flags; /* REGION_COMPLETE, REGION_CREATOR, REGION_FULL */
 	u32 number;
 	u64 pages, token, id;
+	struct home_list homes;
 	char name[REGION_NAME_BYTES];
 };
 

@@ -101,7 +101,7 @@ struct ivy_slot *gvm_frame_create(struct gvm_region *region, u64 page)
 		return NULL;
 	}
 	atomic_long_inc(&region->resident);
-	if (gvm_cluster_keeps(region->cluster, page))
+	if (gvm_homes_of(&region->homes, page) == region->cluster->id)
 		atomic_long_inc(&region->kept);
 	else if (gvm_region_evictable(region) > gvm_params_cache_pages())
 		queue_work(gvm_evictions, &region->evict_work);
@@ -116,7 +116,7 @@ static void frame_free(struct gvm_region *region, u64 page, struct folio *frame)
 	frame->mapping = NULL;
 	folio_put(frame);
 	atomic_long_dec(&region->resident);
-	if (gvm_cluster_keeps(region->cluster, page))
+	if (gvm_homes_of(&region->homes, page) == region->cluster->id)
 		atomic_long_dec(&region->kept);
 }
 

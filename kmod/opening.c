@@ -30,7 +30,7 @@ static void share_note(struct gvm_region *region, unsigned int home, u8 share)
 	WRITE_ONCE(opening->nr_open, opening->nr_open + share_opened(share) -
 					     share_opened(opening->homes[home].share));
 	opening->homes[home].share = share;
-	if (opening->nr_open == region->cluster->nr_homes)
+	if (opening->nr_open == region->homes.nr)
 		WRITE_ONCE(opening->complete, true);
 }
 
@@ -49,7 +49,7 @@ static void opening_go_on(struct gvm_region *region)
 		return;
 	if (opening_announces(opening))
 		mod_delayed_work(gvm_workqueue, &opening->work, 0);
-	else if (opening->nr_open < region->cluster->nr_homes)
+	else if (opening->nr_open < region->homes.nr)
 		queue_delayed_work(gvm_workqueue, &opening->work,
 				   msecs_to_jiffies(opening->again_ms));
 }
@@ -68,7 +68,7 @@ bool gvm_opening_completed(const struct gvm_region *region)
 
 static void own_open(struct gvm_region *region, enum region_share share)
 {
-	int own = gvm_cluster_home(region->cluster, region->cluster->id);
+	int own = gvm_homes_place(&region->homes, region->cluster->id);
 	struct gvm_batch batch;
 	bool opens;
 
@@ -79,7 +79,8 @@ static void own_open(struct gvm_region *region, enum region_share share)
 		ivy_open(region->core, share == SHARE_LOST && !gvm_mutant("lost-is-zeros"));
 	}
 	if (opens && share == SHARE_LOST)
-		region->stats.lost_pages += gvm_cluster_share_pages(region->cluster, region->pages);
+		region->stats.lost_pages += gvm_homes_share(&region->homes, region->cluster->id,
+							  region->pages);
 	if (opens && region->opening.homes)
 		share_note(region, own, share);
 	opening_go_on(region);
@@ -152,7 +153,7 @@ void gvm_opening_answer(struct gvm_region *region, unsigned int home,
 	}
 	spin_unlock_bh(&region->lock);
 	if (due != SHARE_UNKNOWN)
-		gvm_tell_open(region, region->cluster->homes[home], due, answer->token);
+		gvm_tell_open(region, region->homes.ids[home], due, answer->token);
 	if (gvm_opening_ended(region))
 		wake_up_all(&gvm_opening_news);
 }
@@ -161,7 +162,7 @@ bool gvm_opening_ended(const struct gvm_region *region)
 {
 	const struct opening *opening = &region->opening;
 
-	return READ_ONCE(opening->nr_open) == region->cluster->nr_homes;
+	return READ_ONCE(opening->nr_open) == region->homes.nr;
 }
 
 bool gvm_opening_lacks(struct gvm_region *region, unsigned int home)
@@ -184,7 +185,7 @@ bool gvm_opening_answered(struct gvm_region *region)
 	unsigned int i, silent = 0;
 
 	spin_lock_bh(&region->lock);
-	for (i = 0; i < region->cluster->nr_homes; i++)
+	for (i = 0; i < region->homes.nr; i++)
 		silent += region->opening.homes[i].share == SHARE_UNKNOWN;
 	spin_unlock_bh(&region->lock);
 	return !silent;
@@ -205,7 +206,7 @@ bool gvm_opening_refused(struct gvm_region *region, unsigned int home)
 
 void gvm_opening_doubt(struct gvm_region *region, u16 home)
 {
-	int place = gvm_cluster_home(region->cluster, home);
+	int place = gvm_homes_place(&region->homes, home);
 
 	if (place < 0 || home == region->cluster->id)
 		return;
@@ -234,8 +235,8 @@ static void opening_work_run(struct work_struct *work)
 	announce = opening_announces(opening);
 	opening->announced |= announce;
 	spin_unlock_bh(&region->lock);
-	for (i = 0; i < cluster->nr_homes; i++) {
-		peer = gvm_cluster_peer(cluster, cluster->homes[i]);
+	for (i = 0; i < region->homes.nr; i++) {
+		peer = gvm_cluster_peer(cluster, region->homes.ids[i]);
 		if (peer && gvm_peer_connected(peer) && (announce || gvm_opening_lacks(region, i)))
 			gvm_tell_offer(region, peer);
 		cond_resched();
@@ -248,7 +249,7 @@ static void opening_work_run(struct work_struct *work)
 
 int gvm_opening_begin(struct gvm_region *region, bool creates)
 {
-	unsigned int nr_homes = region->cluster->nr_homes;
+	unsigned int nr_homes = region->homes.nr;
 	struct opening *opening = &region->opening;
 	struct home_share *homes = NULL;
 
@@ -259,7 +260,7 @@ int gvm_opening_begin(struct gvm_region *region, bool creates)
 		spin_lock_bh(&region->lock);
 		opening->homes = homes;
 		if (region->share != SHARE_UNKNOWN)
-			share_note(region, gvm_cluster_home(region->cluster, region->cluster->id),
+			share_note(region, gvm_homes_place(&region->homes, region->cluster->id),
 				   region->share);
 		spin_unlock_bh(&region->lock);
 	}

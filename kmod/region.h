@@ -27,6 +27,7 @@
 #include <linux/xarray.h>
 
 #include "contended.h"
+#include "homes.h"
 #include "ivy/ivy.h"
 #include "region_parts.h"
 #include "uapi/giantvm.h"
@@ -61,6 +62,7 @@ struct gvm_region {
 	u32 tag; /* of its messages: a digest of its id, name and size */
 	u64 id; /* drawn by its creator */
 	u64 pages;
+	struct home_list homes; /* chosen by its creator */
 	/* Under the device's mutex: */
 	bool joined; /* by a call of a user of this node that succeeded */
 	bool made; /* by a call of a user of this node; it was not here before */
@@ -124,6 +126,7 @@ struct gvm_region {
 struct region_wish {
 	const char *name;
 	u64 pages, id;
+	struct home_list homes;
 	const struct region_offer *on; /* another node's offer; NULL: this node's own wish */
 };
 

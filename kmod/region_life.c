@@ -41,8 +41,8 @@ static int region_core_create(struct gvm_region *region)
 	struct ivy_params params = {
 		.id = cluster->id,
 		.nodes = cluster->nodes,
-		.nhomes = cluster->nr_homes,
-		.homes = cluster->homes,
+		.nhomes = region->homes.nr,
+		.homes = region->homes.ids,
 		.pages = region->pages,
 		.pairs = gvm_beats_pairs(cluster->beats),
 		.key = region->id,
@@ -70,9 +70,10 @@ struct lent {
 	u64 directory, whole; /* bytes: from the start; when each page has been used */
 };
 
-static void lent_add(struct lent *lent, const struct gvm_cluster *cluster, u64 pages)
+static void lent_add(struct lent *lent, const struct gvm_cluster *cluster,
+		     const struct home_list *homes, u64 pages)
 {
-	u64 share = gvm_cluster_share_pages(cluster, pages);
+	u64 share = gvm_homes_share(homes, cluster->id, pages);
 
 	lent->directory += share / IVY_RUN * LEAF_BYTES;
 	lent->whole += share / IVY_RUN * LEAF_BYTES + share * PAGE_BYTES;
@@ -80,7 +81,7 @@ static void lent_add(struct lent *lent, const struct gvm_cluster *cluster, u64 p
 
 static void region_lent_add(struct gvm_region *region, void *lent)
 {
-	lent_add(lent, region->cluster, region->pages);
+	lent_add(lent, region->cluster, &region->homes, region->pages);
 }
 
 /*
@@ -92,7 +93,7 @@ static int region_fits(const struct gvm_cluster *cluster, const struct region_wi
 	u64 lends = gvm_params_lend_bytes();
 	struct lent lent = {};
 
-	lent_add(&lent, cluster, wish->pages);
+	lent_add(&lent, cluster, &wish->homes, wish->pages);
 	if (!lent.whole)
 		return 0;
 	gvm_regions_visit(region_lent_add, &lent);
@@ -123,13 +124,15 @@ static int region_create(struct gvm_cluster *cluster, const struct region_wish *
 	region->cluster = cluster;
 	region->pages = wish->pages;
 	region->id = wish->id;
+	region->homes = wish->homes;
 	region->creator.from = IVY_NONE;
 	region->on.from = IVY_NONE;
 	if (wish->on)
 		region->on = *wish->on;
 	region->tag = region_tag(wish);
 	region->token = get_random_u64();
-	region->share = gvm_cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
+	region->share = gvm_homes_place(&region->homes, cluster->id) < 0 ? SHARE_UNKNOWN :
+									   SHARE_CLOSED;
 	spin_lock_init(&region->lock);
 	xa_init(&region->slots);
 	xa_init(&region->frames);
@@ -177,7 +180,8 @@ int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 	struct gvm_region *region;
 	int err;
 
-	if (!gvm_region_name_valid(wish->name) || !wish->pages || !wish->id)
+	if (!gvm_region_name_valid(wish->name) || !wish->pages || !wish->id ||
+	    !gvm_homes_known(&wish->homes, cluster))
 		return -EINVAL;
 	if (wish->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT)
 		return -E2BIG;

@@ -77,11 +77,9 @@ bool gvm_sleepers_pending(struct gvm_region *region, u64 page, u64 now_ns, u64 b
 /* Logged, so that an operator finds the reason of a standstill. */
 static void say_wait(struct gvm_region *region, u64 page)
 {
-	const struct gvm_cluster *cluster = region->cluster;
-
 	gvm_warn("%s: %s (%d) has waited %u s for page %llu, whose home is node %u\n", region->name,
 		 current->comm, current->pid, SAY_S, page,
-		 cluster->homes[page % cluster->nr_homes]);
+		 gvm_homes_of(&region->homes, page));
 }
 
 static bool sleeper_gives_up(const struct gvm_region *region, u64 waited_ns)

@@ -35,6 +35,7 @@ static int stats_show(struct seq_file *out, void *unused)
 	struct giantvm_stats stats;
 	struct sweeps sweeps;
 	struct ivy_stats core;
+	unsigned int i;
 
 	gvm_stats_get(region, &stats);
 	spin_lock_bh(&region->lock);
@@ -43,7 +44,10 @@ static int stats_show(struct seq_file *out, void *unused)
 	spin_unlock_bh(&region->lock);
 	seq_printf(out, "id %#llx\ncomplete %u\nshare %s\n", region->id,
 		   gvm_opening_completed(region), share_name(gvm_opening_own(region)));
-	seq_printf(out, "pages %llu\nresident_pages %llu\nkept_pages %ld\n", region->pages,
+	seq_puts(out, "homes");
+	for (i = 0; i < region->homes.nr; i++)
+		seq_printf(out, " %u", region->homes.ids[i]);
+	seq_printf(out, "\npages %llu\nresident_pages %llu\nkept_pages %ld\n", region->pages,
 		   stats.resident_pages, atomic_long_read(&region->kept));
 	seq_printf(out, "read_faults %llu\nwrite_faults %llu\n", stats.read_faults,
 		   stats.write_faults);

@@ -20,6 +20,7 @@ struct region_frame gvm_tell_frame(const struct gvm_region *region, enum region_
 		.flags = frame_flags(region),
 		.pages = region->pages,
 		.id = region->id,
+		.homes = region->homes,
 	};
 
 	strscpy(frame.name, region->name, sizeof(frame.name));
@@ -56,7 +57,7 @@ void gvm_tell_offer(struct gvm_region *region, struct gvm_peer *peer)
 {
 	struct region_frame frame = gvm_tell_frame(region, REGION_OFFER);
 
-	if (gvm_cluster_home(peer->cluster, peer->id) < 0 || !gvm_region_offers(region))
+	if (gvm_homes_place(&region->homes, peer->id) < 0 || !gvm_region_offers(region))
 		return;
 	frame.number = READ_ONCE(region->number);
 	gvm_tell_send(peer, &frame);
@@ -71,7 +72,7 @@ void gvm_tell_withdraw(struct gvm_region *region, u32 number)
 	if (!number)
 		return; /* no offer was made */
 	frame.number = number;
-	for (i = 0; i < cluster->nr_homes; i++)
-		if (cluster->homes[i] != cluster->id)
-			gvm_tell_send(gvm_cluster_peer(cluster, cluster->homes[i]), &frame);
+	for (i = 0; i < region->homes.nr; i++)
+		if (region->homes.ids[i] != cluster->id)
+			gvm_tell_send(gvm_cluster_peer(cluster, region->homes.ids[i]), &frame);
 }

@@ -136,23 +136,29 @@ int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *byt
 }
 
 static int region_call(int device, unsigned long command, const char *name, uint64_t bytes,
-		       unsigned wait_ms)
+		       unsigned wait_ms, const struct giantvm_homes *homes)
 {
-	struct giantvm_region region = {
-		.size_bytes = bytes, .open_flags = O_CLOEXEC, .wait_ms = wait_ms};
+	struct giantvm_region region = {.size_bytes = bytes,
+					.open_flags = O_CLOEXEC,
+					.wait_ms = wait_ms,
+					.nr_homes = (uint16_t)homes->nr};
 	int err = giantvm_name_set(name, region.name);
 
+	memcpy(region.homes, homes->ids, homes->nr * sizeof(*homes->ids));
 	return err ? err : call(device, command, &region);
 }
 
-int giantvm_create(int device, const char *name, uint64_t bytes, unsigned wait_ms)
+int giantvm_create(int device, const char *name, uint64_t bytes, unsigned wait_ms,
+		   const struct giantvm_homes *homes)
 {
-	return region_call(device, GIANTVM_CREATE, name, bytes, wait_ms);
+	return region_call(device, GIANTVM_CREATE, name, bytes, wait_ms, homes);
 }
 
 int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms)
 {
-	return region_call(device, GIANTVM_JOIN, name, bytes, wait_ms);
+	static const struct giantvm_homes its_own;
+
+	return region_call(device, GIANTVM_JOIN, name, bytes, wait_ms, &its_own);
 }
 
 const char *giantvm_why(int err)
@@ -181,6 +187,8 @@ const char *giantvm_why(int err)
 	case E2BIG:
 		return "the directory of this host's share of it does not fit into a quarter of its "
 		       "memory";
+	case EADDRNOTAVAIL:
+		return "one of --homes is no node that lends memory, or is there twice (gvm dsm status)";
 	case EADDRINUSE:
 		return "its messages would look like those of a region that is joined (create it anew)";
 	case EINVAL:

@@ -31,8 +31,14 @@ void giantvm_state_free(struct giantvm_state *state);
 int giantvm_name_set(const char *name, char out[GIANTVM_NAME_BYTES]);
 /* The region's size in bytes, from this node or others. */
 int giantvm_lookup(int device, const char *name, unsigned wait_ms, uint64_t *bytes);
+/* The nodes that keep a region's pages; none: the module chooses. */
+struct giantvm_homes {
+	unsigned nr;
+	uint16_t ids[GIANTVM_HOMES_MAX];
+};
 /* A descriptor of a new region. */
-int giantvm_create(int device, const char *name, uint64_t bytes, unsigned wait_ms);
+int giantvm_create(int device, const char *name, uint64_t bytes, unsigned wait_ms,
+		   const struct giantvm_homes *homes);
 /* The same of one that there is, with that size if it is not 0. */
 int giantvm_join(int device, const char *name, uint64_t bytes, unsigned wait_ms);
 

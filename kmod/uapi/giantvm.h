@@ -9,8 +9,7 @@
  * memory-backend-file. It stays joined until GIANTVM_LEAVE, also without an open file, since other
  * hosts may need the pages that this one holds.
  *
- * Every node must be given the same list of nodes, which decides where a page's home is, and the
- * module the same lease_ms, which decides when a page may be given to another node. Peers compare
+ * Every node must be given the same list of nodes, and the module the same lease_ms, which decides when a page may be given to another node. Peers compare
  * both, and refuse a node that differs. If two hosts have each created a region of one name, these
  * are two regions, which share no page.
  *
@@ -27,17 +26,18 @@
 #include <linux/ioctl.h>
 #include <linux/types.h>
 
-#define GIANTVM_ABI 2
+#define GIANTVM_ABI 3
 
 #define GIANTVM_NODES_MAX 10240
 #define GIANTVM_REGIONS_MAX 1024 /* of a host; the last quarter is for its own calls */
 #define GIANTVM_ID_NONE 0xffff
 #define GIANTVM_NAME_BYTES 32 /* with the final NUL; [A-Za-z0-9._-], not beginning with a dot */
+#define GIANTVM_HOMES_MAX 16 /* of a region */
 #define GIANTVM_KEY_BYTES_MAX 64
 #define GIANTVM_PAIR_KEY_BYTES 32
 
 #define GIANTVM_ROLE_CPU (1u << 0) /* maps regions */
-#define GIANTVM_ROLE_MEM (1u << 1) /* is the home of its share of every region's pages */
+#define GIANTVM_ROLE_MEM (1u << 1) /* may be a home of regions, and keeps its share of their pages */
 
 struct giantvm_node {
 	__u16 id; /* below GIANTVM_NODES_MAX; the same node has the same id everywhere */
@@ -73,11 +73,20 @@ struct giantvm_region {
 	__u64 size_bytes;
 	__u32 open_flags; /* O_CLOEXEC or 0 */
 	/*
-	 * How long to wait until every node that lends memory has opened its share of the region.
+	 * How long to wait until every home has opened its share of the region.
 	 * 0: a second at most, and missing answers are no error. Nodes that are away join when a
 	 * connection to them is made.
 	 */
 	__u32 wait_ms;
+	/*
+	 * GIANTVM_CREATE: the nodes with the role mem that keep the region's pages; none: a few
+	 * that the module chooses. EADDRNOTAVAIL: not nodes with that role, or one twice. GIANTVM_JOIN:
+	 * none, since the region has its own.
+	 */
+	__u16 nr_homes;
+	__u16 homes[GIANTVM_HOMES_MAX];
+	__u16 reserved;
+	__u32 reserved2;
 };
 
 struct giantvm_lookup {
@@ -199,7 +208,8 @@ struct giantvm_stats {
 
 /*
  * Creates a region, all zeros, and returns a descriptor of it. Errors as with GIANTVM_JOIN, except:
- * EEXIST: there is a region of that name, here or at a node that lends memory.
+ * EEXIST: there is a region of that name, here or at a node that lends memory. Two calls on two
+ *	nodes at the same time, with homes of which none is the same, may both succeed.
  * EAGAIN: a node that lends memory began anew meanwhile.
  * After an error there is no new region, unless another call uses it by now.
  */

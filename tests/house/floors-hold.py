@@ -40,7 +40,7 @@ FLOORS = {
     "kmod": [
         "log compat memory mutant trace uapi/giantvm",
         "workers params seal frame auth buffers contended membership",
-        "link", "peer", "beats", "cluster",
+        "link", "peer", "beats", "cluster", "homes",
         "region_parts", "region",
         "regions notes", "frames inode chardev kvm",
         "revoke", "enter",

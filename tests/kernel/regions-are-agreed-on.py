@@ -46,6 +46,19 @@ def test(l):
     said = one.run("dd if=/dev/gvm/ram bs=5000 2>/dev/null | wc -c").strip()
     expect(said == "1048576", "%s bytes can be read of 1 MiB", said)
 
+    # A region may have its own homes: what others lend is not for it. Its name is theirs, too.
+    zero.run("gvm dsm create --homes 2 own 1M")
+    fails(one, "status own", "not joined on this host")
+    fails(one, "create --homes 1 own 1M", "exists already")
+    fails(zero, "create --homes 0,2 odd 1M", "no node that lends memory")
+    one.run("gvm dsm join own")
+    zero.run("share /dev/gvm/own {id} 3 fill 16 32 1")
+    one.run("share /dev/gvm/own {id} 3 check 16 32 1")
+    said = "".join(node.run("grep -E '^(share|homes)' /sys/kernel/debug/giantvm/own/stats") for node in (one, two))
+    expect(said.split() == "share none homes 2 share open homes 2".split(), "the shares are: %s", said)
+    for node in one, zero, two:
+        node.run("gvm dsm leave own")
+
     # There is room for more than the misc devices of a host are; what has gone is not opened any more.
     for node, call in (zero, "create 200 60000"), (one, "leave 200"), (two, "leave 200"), (zero, "leave 200"):
         if node is one:

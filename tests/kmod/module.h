@@ -14,6 +14,7 @@
 #pragma GCC diagnostic ignored "-Wunused-parameter"
 #pragma GCC diagnostic ignored "-Wsign-compare"
 #include "kmod/frame.c"
+#include "kmod/homes.c"
 #include "kmod/regions.c"
 #include "kmod/tell.c"
 #include "kmod/opening.c"
@@ -57,11 +58,6 @@ int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id)
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id)
 {
 	return id < cluster->nodes ? cluster->peers[id] : NULL;
-}
-
-u64 gvm_cluster_share_pages(const struct gvm_cluster *cluster, u64 pages)
-{
-	return pages / cluster->nr_homes;
 }
 
 bool gvm_peer_connected(struct gvm_peer *peer)
@@ -137,13 +133,14 @@ static int region_new(struct gvm_cluster *cluster, const struct region_wish *wis
 	region->core = &new->core;
 	region->pages = wish->pages;
 	region->id = wish->id;
+	region->homes = wish->homes;
 	region->creator.from = IVY_NONE;
 	region->on.from = IVY_NONE;
 	if (wish->on)
 		region->on = *wish->on;
 	region->tag = (u32)wish->id;
 	region->token = get_random_u64();
-	region->share = gvm_cluster_home(cluster, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
+	region->share = gvm_homes_place(&region->homes, cluster->id) < 0 ? SHARE_UNKNOWN : SHARE_CLOSED;
 	gvm_opening_init(region);
 	if (gvm_regions_reserve(region)) {
 		gvm_region_put(region);
@@ -161,7 +158,7 @@ int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 	struct gvm_region *region;
 	int err;
 
-	if (!gvm_region_name_valid(wish->name) || !wish->pages || !wish->id)
+	if (!gvm_region_name_valid(wish->name) || !wish->pages || !wish->id || !gvm_homes_known(&wish->homes, cluster))
 		return -EINVAL;
 	region = gvm_region_find(wish->name);
 	if (region) {

@@ -37,6 +37,7 @@ const char *mutant_chosen;
 static struct limits {
 	u8 creates, joins, leaves, sends, works, gives_up, writes, restarts, cuts, repeats;
 	u8 impatient; /* a create that gives up succeeds: --wait 0 */
+	u8 others; /* bits: they lend memory, but not for this region */
 } left;
 
 /* What the sources keep in variables of their own, for one node. */
@@ -91,7 +92,7 @@ static struct world {
 	const char *wrong;
 	struct small {
 		u8 used;
-		_Alignas(16) u8 bytes[128];
+		_Alignas(16) u8 bytes[176];
 	} small[SMALL];
 	struct large {
 		u8 used;
@@ -124,6 +125,10 @@ static const struct model_case {
 	{{"created-cut", "homes 1 and 2: a create, a cut", false}, 6, 0, 0, {.creates = 1, .writes = 1, .cuts = 1}},
 	{{"impatient", "homes 1 and 2: a create that does not wait, a home begins anew", false}, 6, 0, 0,
 	 {.creates = 1, .gives_up = 1, .impatient = 1, .writes = 1, .restarts = 1}},
+	{{"own-home", "home 2, and 0 and 1 lend memory for others: a create, a home begins anew, a join", false}, 4, 0, 0,
+	 {.creates = 1, .joins = 1, .restarts = 1, .writes = 1, .others = 3}},
+	{{"own-homes-used", "homes 1 and 2 of 3 that lend memory: in use by node 0; a home begins anew, a join", false}, 6, 1, 0,
+	 {.joins = 1, .restarts = 1, .writes = 1, .others = 1}},
 	{{"home-creates", "homes 0 and 1: a home creates, another node joins", false}, 3, 0, 0,
 	 {.creates = 1, .joins = 1, .writes = 1}},
 	{{"used", "homes 1 and 2: in use by node 0; 2 homes begin anew", false}, 6, 1, 0,
@@ -341,10 +346,12 @@ static bool region_leave(struct gvm_region *region)
 	return true;
 }
 
+static struct home_list homes_now; /* of regions that are created */
+
 /* The region is here, and is offered from now on. */
-static bool call_offers(struct call *call, u64 id, bool complete)
+static bool call_offers(struct call *call, u64 id, const struct home_list *homes, bool complete)
 {
-	struct region_wish wish = {.name = NAME, .pages = 2, .id = id};
+	struct region_wish wish = {.name = NAME, .pages = 2, .id = id, .homes = *homes};
 	bool was_here = region_here((unsigned int)self);
 
 	call->phase = IDLE;
@@ -373,9 +380,9 @@ static bool call_begin(unsigned int n, bool creates)
 		return false;
 	call->creates = creates;
 	if (creates)
-		return call_offers(call, get_random_u64(), false);
+		return call_offers(call, get_random_u64(), &homes_now, false);
 	if (region)
-		return call_offers(call, region->id, false);
+		return call_offers(call, region->id, &region->homes, false);
 	if (gvm_agree_ask(&call->agreement, &node->cluster, NAME))
 		abort();
 	call->phase = ASKS;
@@ -419,6 +426,7 @@ static bool call_end(unsigned int n, bool gives_up)
 	struct call *call = &node->call;
 	struct gvm_region *region = call->region;
 	u64 id = call->agreement.id;
+	struct home_list homes = call->agreement.homes;
 
 	if (call->phase == IDLE || gives_up == (bool)agreement_ends(&call->agreement))
 		return false;
@@ -428,7 +436,7 @@ static bool call_end(unsigned int n, bool gives_up)
 		return true;
 	}
 	if (call->phase == ASKS) {
-		call_offers(call, id, call->agreement.complete);
+		call_offers(call, id, &homes, call->agreement.complete);
 		return true;
 	}
 	call->phase = IDLE;
@@ -800,7 +808,7 @@ static void mix_region(const struct gvm_region *r)
 	mix(r->creator.from);
 	mix_number(r->creator.from, r->creator.number);
 	mix_number(r->cluster->id, r->number);
-	for (unsigned int i = 0; o->homes && i < r->cluster->nr_homes; i++) {
+	for (unsigned int i = 0; o->homes && i < r->homes.nr; i++) {
 		mix_name(o->homes[i].token);
 		mix((u64)o->homes[i].share | o->homes[i].told << 4 | o->homes[i].zeros << 8 |
 		    (u64)o->homes[i].refused << 9);
@@ -995,7 +1003,11 @@ static void begin(unsigned int c)
 	memset(&left, 0, sizeof(left));
 	self = -1;
 	for (unsigned int n = 0; n < NODES; n++)
-		node_init(n, now->homes);
+		node_init(n, now->homes | now->limits.others);
+	homes_now = (struct home_list){0};
+	for (unsigned int n = 0; n < NODES; n++)
+		if (now->homes >> n & 1)
+			homes_now.ids[homes_now.nr++] = (u16)n;
 	for (unsigned int i = 0; i < PAIR; i++)
 		link_begin(i / NODES, i % NODES);
 	if (now->created) {

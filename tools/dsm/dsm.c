@@ -31,7 +31,7 @@
 static const char help_text[] =
 	"usage: gvm dsm up --conf FILE --id N [--key FILE | --keys FILE | --open]\n"
 	"       gvm dsm key --master FILE --conf FILE --id N\n"
-	"       gvm dsm create [--wait SECONDS] NAME SIZE\n"
+	"       gvm dsm create [--wait SECONDS] [--homes ID,...] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
 	"       gvm dsm status [NAME]\n"
 	"       gvm dsm lost NAME\n"
@@ -43,7 +43,7 @@ static const char help_text[] =
 	"\n"
 	"  up      makes this host a node of the cluster\n"
 	"  key     prints the keys that a node shares with each of the others\n"
-	"  create  makes a region, /dev/gvm/NAME; the nodes that lend memory join it\n"
+	"  create  makes a region, /dev/gvm/NAME; its homes join it by themselves\n"
 	"  join    joins a region that others have; SIZE, if given, must be its size\n"
 	"  status  shows the nodes and the regions, or one region\n"
 	"  lost    lists what is lost of this host's share, as lines of OFFSET SIZE\n"
@@ -61,6 +61,8 @@ static const char help_text[] =
 	"                  beyond loopback\n"
 	"  --wait SECONDS  for the nodes that lend memory (default: 10); 0: for those\n"
 	"                  that answer at once\n"
+	"  --homes ID,...  the nodes that keep the region's pages, up to 16 of those that\n"
+	"                  lend memory (default: four, or all)\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
 	"                  is gone\n"
 	"  --help          show this text\n";
@@ -69,6 +71,7 @@ struct options {
 	const char *conf, *key, *keys, *master;
 	long id; /* -1: not given */
 	unsigned wait_ms;
+	struct giantvm_homes homes;
 	unsigned long force; /* 0 or 1 */
 	bool open;
 };
@@ -304,7 +307,7 @@ static int region_joined(const char *what, const char *name, int fd)
 
 static int do_create(int device, const struct options *o, const char *name, uint64_t bytes)
 {
-	int fd = giantvm_create(device, name, bytes, o->wait_ms);
+	int fd = giantvm_create(device, name, bytes, o->wait_ms, &o->homes);
 	char text[SIZE_TEXT];
 	uint64_t there;
 
@@ -372,6 +375,21 @@ static int usage(const char *why)
 	return EXIT_USAGE;
 }
 
+/* "ID,ID,...": 0 or -1. */
+static int homes_parse(char *list, struct giantvm_homes *homes)
+{
+	char *id;
+	long number;
+
+	homes->nr = 0;
+	while ((id = strsep(&list, ","))) {
+		if (homes->nr == GIANTVM_HOMES_MAX || number_parse(id, CONF_ID_MAX, &number))
+			return -1;
+		homes->ids[homes->nr++] = (uint16_t)number;
+	}
+	return 0;
+}
+
 /* 0, or the negated exit status - 1. */
 static int options_read(struct options *o, int argc, char **argv)
 {
@@ -381,6 +399,7 @@ static int options_read(struct options *o, int argc, char **argv)
 					      {"keys", required_argument, NULL, 'K'},
 					      {"master", required_argument, NULL, 'm'},
 					      {"wait", required_argument, NULL, 'w'},
+					      {"homes", required_argument, NULL, 'H'},
 					      {"force", no_argument, NULL, 'f'},
 					      {"open", no_argument, NULL, 'o'},
 					      {"help", no_argument, NULL, 'h'},
@@ -411,6 +430,10 @@ static int options_read(struct options *o, int argc, char **argv)
 			if (number_parse(optarg, WAIT_S_MAX, &seconds))
 				return -1 - usage("--wait: not a number of seconds");
 			o->wait_ms = (unsigned)seconds * 1000;
+			break;
+		case 'H':
+			if (homes_parse(optarg, &o->homes))
+				return -1 - usage("--homes: not up to 16 numbers of nodes");
 			break;
 		case 'f':
 			o->force = 1;

@@ -39,10 +39,11 @@ bool run_kernel_possible(const char *name)
 /* A path that QEMU can open, of a descriptor that it inherits. */
 static int region_path(int device, const char *name, uint64_t bytes, char path[PATH_TEXT])
 {
+	static const struct giantvm_homes some;
 	int fd = giantvm_join(device, name, bytes, WAIT_MS), rc;
 
 	if (fd == -ENOENT) /* NAME is there, but not yet NAME.ID for a RAM of its own */
-		fd = giantvm_create(device, name, bytes, WAIT_MS);
+		fd = giantvm_create(device, name, bytes, WAIT_MS, &some);
 	if (fd == -EEXIST) /* another host was first */
 		fd = giantvm_join(device, name, bytes, WAIT_MS);
 	if (fd < 0) {
