@@ -4,6 +4,7 @@
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
 #include "node_add.h"
+#include "node_list.h"
 #include "node_regions.h"
 #include "say.h"
 
@@ -21,6 +22,7 @@
 static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...\n"
 				"       gvm node drain|undrain [OPTION ...] ADDRESS[:PORT] ...\n"
 				"       gvm node add [--conf FILE] MOUNT [ADDRESS[:PORT] ...]\n"
+				"       gvm node list [--json] [MOUNT]\n"
 				"\n"
 				"Asks memory nodes for their statistics: lines of `name value`.\n"
 				"\n"
@@ -29,7 +31,10 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"\n"
 				"add: a mount that runs uses more nodes from then on.\n"
 				"\n"
+				"list: the nodes of a mount (of the only one), and which of them answer.\n"
+				"\n"
 				"  --conf FILE  add those of FILE that have the role mem\n"
+				"  --json       the list for programs\n"
 				"  --key FILE   the secret shared with the nodes\n"
 				"  --tls        speak to them over TLS, by that secret\n"
 				"  --regions    show each region that a node holds, and what it is\n"
@@ -37,7 +42,7 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"               file and no writer\n"
 				"  --help       show this text\n";
 
-enum deed { STAT, TELL, DRAIN, UNDRAIN, ADD };
+enum deed { STAT, TELL, DRAIN, UNDRAIN, ADD, LIST };
 
 /* How far a drain was when that was said last. */
 struct drained {
@@ -243,6 +248,7 @@ int cmd_node(int argc, char **argv)
 					      {"tls", no_argument, NULL, 't'},
 					      {"regions", no_argument, NULL, 'r'},
 					      {"remove", required_argument, NULL, 'd'},
+					      {"json", no_argument, NULL, 'j'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	static char reason[REASON_TEXT];
@@ -250,7 +256,7 @@ int cmd_node(int argc, char **argv)
 	const char *remove_id = NULL, *conf = NULL;
 	enum deed deed = STAT;
 	uint8_t *key = NULL;
-	bool regions = false;
+	bool regions = false, json = false;
 	int status = 0, c, rc;
 
 	optind = 1;
@@ -272,6 +278,9 @@ int cmd_node(int argc, char **argv)
 			break;
 		case 'r':
 			regions = true;
+			break;
+		case 'j':
+			json = true;
 			break;
 		case 'd':
 			remove_id = optarg;
@@ -301,8 +310,12 @@ int cmd_node(int argc, char **argv)
 		deed = UNDRAIN;
 	else if (optind < argc && !strcmp(argv[optind], "add"))
 		deed = ADD;
+	else if (optind < argc && !strcmp(argv[optind], "list"))
+		deed = LIST;
 	optind += deed != STAT;
-	if (optind >= argc || (deed != STAT && (regions || remove_id)) ||
+	if (deed == LIST && !key && !conf && !regions && !remove_id && argc - optind <= 1)
+		return node_list(argv[optind], json);
+	if (json || deed == LIST || optind >= argc || (deed != STAT && (regions || remove_id)) ||
 	    (deed == ADD ? key || optind + !conf >= argc : conf != NULL)) {
 		fputs(help_text, stderr);
 		free(key);

@@ -1,15 +1,18 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * front_xattr.c - the extended attributes user.gvm.*: statistics, the budget of the fast path, whether
- * a region is temporary, taking a region from its writer, adding a node, and the path of the fast path's socket.
+ * a region is temporary, taking a region from its writer, the nodes and adding one, and the path of the fast path's
+ * socket.
  */
 #include "front.h"
+#include "addr.h"
 #include "gvm_mount.h"
 #include "node/names.h"
 #include "node/names_state.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/replicas.h"
+#include "options.h"
 #include "store/store.h"
 #include "uffd/resident.h"
 
@@ -20,6 +23,7 @@
 #include <unistd.h>
 
 #define STATS_BYTES 4096
+#define TEXT_BYTES  (OPTIONS_NODES_MAX * (ADDR_TEXT_MAX + 16)) /* of the list of nodes, which is the longest */
 
 /* Of a region with several replicas that is attached here. */
 static size_t print_copies(struct inode *inode, char *buf, size_t size)
@@ -80,6 +84,18 @@ static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 	return n + print_copies(inode, text + n, STATS_BYTES - n);
 }
 
+/* Those of the command line and those that were added. The front's pool stays connected to them. */
+static size_t print_nodes(const struct worker *w, char *text)
+{
+	size_t n = 0;
+
+	*text = '\0';
+	for (unsigned i = 0; i < w->pool->listed && i < OPTIONS_NODES_MAX; i++)
+		n += (size_t)snprintf(text + n, TEXT_BYTES - n, "%s %s\n", gvm_conn_addr(w->pool->conns[i]),
+				      gvm_conn_state(w->pool->conns[i]) == GVM_CONN_UP ? "connected" : "away");
+	return n;
+}
+
 /* The text of an attribute, or a negative errno. */
 static int xattr_text(struct worker *w, struct inode *inode, const char *name, char *text)
 {
@@ -87,6 +103,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 
 	if (strcmp(name, GVM_XATTR_STATS) == 0)
 		return (int)print_stats(w, inode, text);
+	if (!inode->nr && strcmp(name, GVM_XATTR_NODES) == 0)
+		return (int)print_nodes(w, text);
 	if (d->rec.kind != RECORD_REGION)
 		return -ENODATA;
 	if (strcmp(name, GVM_XATTR_ATTACH) == 0 && *w->journal->super->attach_path)
@@ -102,7 +120,7 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 {
 	struct worker *w = front_worker(req);
 	struct inode *inode = front_inode(req, ino);
-	char text[STATS_BYTES];
+	char text[TEXT_BYTES];
 	int n;
 
 	if (!inode)
@@ -113,7 +131,7 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 	if (n < 0)
 		fuse_reply_err(req, -n);
 	else if (!size)
-		fuse_reply_xattr(req, STATS_BYTES);
+		fuse_reply_xattr(req, strcmp(name, GVM_XATTR_NODES) ? STATS_BYTES : TEXT_BYTES);
 	else if (size < (size_t)n)
 		fuse_reply_err(req, ERANGE);
 	else

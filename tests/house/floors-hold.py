@@ -86,7 +86,7 @@ FLOORS = {
         "run/balance run/limit run/child run/ending run/figures run/file", "run/kernel run/watch", "run/run",
         "doctor/facts", "doctor/judge doctor/probe", "doctor/mend doctor/nodes", "doctor/doctor",
         "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
-        "node_regions node_add region_auto region_file region_list", "node region stat status",
+        "node_regions node_add node_list region_auto region_file region_list", "node region stat status",
         "gvm",
     ],
     "tools/heap": ["heap"],

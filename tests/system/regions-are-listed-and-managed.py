@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""gvm status and gvm region list show each region of each mount as it is, also to programs; gvm region makes, resizes and deletes
+"""gvm status, gvm region list and gvm node list show mounts, regions and nodes as they are, also to programs; gvm region makes, resizes and deletes
 regions, as a whole or not at all, and nothing that loses contents or a guest's memory without --force."""
 
 import json
@@ -72,6 +72,20 @@ def lists(l, mount, other, path):
     expect(gvm(l, "status", l.folder, status=1), "of no mount")
 
 
+def nodes_of(l, mount):
+    return {each["address"]: each["connected"] for each in json.loads(gvm(l, "node", "list", "--json", mount.path))}
+
+
+def knows_its_nodes(l, mount, node):
+    wait_for("the node is connected", lambda: nodes_of(l, mount) == {node.address: True})
+    expect("connected  " + node.address in gvm(l, "node", "list", mount.path), "the list does not say so")
+    node.kill()
+    wait_for("the node is away", lambda: nodes_of(l, mount) == {node.address: False}, 30)
+    node.start()
+    wait_for("the node is back", lambda: nodes_of(l, mount) == {node.address: True}, 30)
+    expect("not in a gvmfs mount" in gvm(l, "node", "list", l.folder, status=1), "a folder of no mount")
+
+
 def test(l):
     open(l.path("shadow"), "w").close()
     nodes = [Node(l, "64M"), Node(l, "64M")]
@@ -79,6 +93,7 @@ def test(l):
     path = mount.file("ram")
     files(l, mount, path)
     lists(l, mount, other, path)
+    knows_its_nodes(l, other, nodes[1])
     region(l, "delete", path)
     expect(not os.path.exists(path), "it is there")
     region(l, "create", path, "32M")
