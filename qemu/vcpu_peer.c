@@ -318,6 +318,16 @@ static size_t take_queue(struct vcpu_peer *peer)
 	return bytes;
 }
 
+/* Reader or writer sees it first, and says the same. */
+static void end_broken(struct vcpu_peer *peer, int err)
+{
+	if (err == -ECONNRESET || err == -EPIPE)
+		vcpu_peer_end(peer, "node %u closed the connection", peer->node);
+	else
+		vcpu_peer_end(peer, "the connection to node %u broke: %s", peer->node,
+			      strerror(-err));
+}
+
 static void *writer(void *arg)
 {
 	struct vcpu_peer *peer = arg;
@@ -336,8 +346,7 @@ static void *writer(void *arg)
 			vcpu_peer_end(peer, "node %u has read nothing for %u ms", peer->node,
 				      peer->env->silence_ms);
 		else if (err)
-			vcpu_peer_end(peer, "the connection to node %u broke: %s", peer->node,
-				      strerror(-err));
+			end_broken(peer, err);
 		pthread_mutex_lock(&peer->lock);
 		peer->writing = false;
 		peer->stats.bytes_sent += bytes;
@@ -409,11 +418,8 @@ static void end_for(struct vcpu_peer *peer, int err, const struct vcpu_frame *fr
 		vcpu_peer_end(peer,
 			      "a frame from node %u was changed on its way, repeated or left out",
 			      peer->node);
-	else if (err == -ECONNRESET)
-		vcpu_peer_end(peer, "node %u closed the connection", peer->node);
 	else
-		vcpu_peer_end(peer, "the connection to node %u broke: %s", peer->node,
-			      strerror(-err));
+		end_broken(peer, err);
 }
 
 /* Handles the whole frames among these bytes; *count: those that are left, at the front. */
