@@ -331,6 +331,18 @@ void chunk_block(struct resident *r, uint64_t c, unsigned page)
 	chunk_enlist(r, c, LIST_BLOCKED);
 }
 
+/* Wakes them by one call. Faulters between them that wait for other pages fault again. */
+static void pages_wake_span(struct resident *r, uint64_t c, uint32_t pages)
+{
+	unsigned first;
+
+	pages &= chunk_pages(r, c);
+	if (!pages)
+		return;
+	first = (unsigned)__builtin_ctz(pages);
+	r->env->wake(r, c, first, GVM_CHUNK_PAGES - (unsigned)__builtin_clz(pages) - first);
+}
+
 void chunk_show(struct resident *r, uint64_t c, unsigned page)
 {
 	struct chunk *k = &r->chunk[c];
@@ -358,7 +370,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 	if (error)
 		client_trouble(r, error);
 	if (!error || error == -ENOMEM) /* (those of pages that were not mapped fault again) */
-		pages_wake(r, c, filled & ~first);
+		pages_wake_span(r, c, filled & ~first);
 }
 
 /* Hashes: an array with the known ones only, so that a chunk with few pages takes little memory. */
