@@ -287,7 +287,7 @@ int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_
 	return 0;
 }
 
-int node_discard(struct node *n, const struct gvm_discard_req *what)
+int node_discard(struct node *n, const struct gvm_discard_req *what, uint64_t *detail)
 {
 	struct copy *copy = &n->copy[what->first];
 	int r = writer_check(n, what->epoch);
@@ -298,6 +298,7 @@ int node_discard(struct node *n, const struct gvm_discard_req *what)
 		*copy = (struct copy){ .version = 0 };
 		return 0;
 	}
+	*detail = copy->version & GVM_VERSION_MASK;
 	if ((copy->version & GVM_VERSION_MASK) > what->version)
 		return -ESTALE;
 	if ((copy->version & GVM_VERSION_MASK) == what->version)

@@ -121,7 +121,7 @@ uint32_t copy_bad(const struct copy *copy);
 
 int node_put(struct node *n, const struct gvm_put_req *what, const struct chunk_head *head, const uint8_t *body,
 	     uint64_t *detail);
-int node_discard(struct node *n, const struct gvm_discard_req *what);
+int node_discard(struct node *n, const struct gvm_discard_req *what, uint64_t *detail);
 /* Its part of the region is made; given up. */
 int node_create(struct node *n, const struct gvm_region_create_req *what);
 int node_delete(struct node *n, const struct gvm_region_delete_req *what);

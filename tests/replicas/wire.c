@@ -320,7 +320,7 @@ static int box_serve(struct box *box, struct node *n)
 	switch (box->op) {
 	case OP_GET: return get_serve(box, n);
 	case OP_PUT: return node_put(n, &box->what.put, put->head, put->body, &box->detail);
-	case OP_DISCARD: return node_discard(n, &box->what.discard);
+	case OP_DISCARD: return node_discard(n, &box->what.discard, &box->detail);
 	case OP_VIEW: return node_view(n, &box->what.view);
 	case OP_VIEWS: return views_serve(box, n);
 	case OP_INDEX: return index_serve(box, n);
@@ -665,7 +665,7 @@ static void late_do(const struct late *late)
 		if (late->op == OP_PUT)
 			node_put(n, &late->what.put, &late->head, late->body, &detail);
 		else if (late->op == OP_DISCARD)
-			node_discard(n, &late->what.discard);
+			node_discard(n, &late->what.discard, &detail);
 		else
 			node_view(n, &late->what.view);
 	}
