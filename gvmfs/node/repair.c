@@ -11,6 +11,7 @@
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas_state.h"
+#include "rot.h"
 #include "surplus.h"
 
 #include <assert.h>
@@ -205,6 +206,14 @@ static void rotten_say(struct repair *p, uint64_t chunk)
 	p->rotten = true;
 }
 
+/* What is here of them is written anew. (If no write of a chunk was ever acknowledged nobody reads it, and finds it so.) */
+static void rotten_found(struct repair *p, const struct repair_copy *job)
+{
+	for (unsigned i = 0; i < job->count; i++)
+		if (job->missing[i] && !rot_alone(p->r->w, p->r->inode, job->chunk[i], false))
+			rotten_say(p, job->chunk[i]);
+}
+
 /* A fill that held writes was given up. (That of one that has ended is seen by replicas_turn().) */
 static void held_go_on(struct replicas *r)
 {
@@ -230,7 +239,7 @@ static void copy_done(struct job *j)
 		if (!j->result)
 			useful_note(p, true);
 		else if (j->result == -EBADMSG)
-			rotten_say(p, job->chunk[0]);
+			rotten_found(p, job);
 		fill_copied(&rf->fill, j->result);
 		held &= !fill_holds(&rf->fill);
 		r->turn(r, job->slot);
