@@ -19,6 +19,11 @@ static unsigned int retry_ms = 200;
 module_param(retry_ms, uint, 0444);
 MODULE_PARM_DESC(retry_ms, "milliseconds after which an unanswered message is sent again (default 200)");
 
+static unsigned int ahead_pages = 64;
+module_param(ahead_pages, uint, 0644);
+MODULE_PARM_DESC(ahead_pages, "pages that are requested ahead where faults come on one page after the other; 0: none; for regions that are joined later (default 64)");
+
+#define AHEAD_PAGES_MAX 1024u
 #define HOLD_US_MAX 1000000u
 #define LEASE_MS_MIN 400
 #define LEASE_MS_MAX 3600000
@@ -46,6 +51,11 @@ u64 gvm_params_lease_ns(void)
 u64 gvm_params_hold_ns(void)
 {
 	return (u64)min(hold_us, HOLD_US_MAX) * NSEC_PER_USEC;
+}
+
+u16 gvm_params_ahead_pages(void)
+{
+	return min(READ_ONCE(ahead_pages), AHEAD_PAGES_MAX);
 }
 
 u64 gvm_params_retry_ns(void)

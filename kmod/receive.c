@@ -57,7 +57,7 @@ static int receive_message(struct gvm_peer *peer, u32 tag, const u8 *body, unsig
 	if (!region)
 		return 0;
 	err = message_unpack(peer, body, bytes, &m, &data);
-	if (!err && m.page >= region->pages) {
+	if (!err && (m.page >= region->pages || m.more >= region->pages - m.page)) {
 		/*
 		 * Its region has the same tag by chance. The connection stays: it would be made
 		 * again and again.
@@ -95,7 +95,7 @@ static bool receive_at_once(struct gvm_peer *peer, u32 tag, const u8 *body, unsi
 	if (!region)
 		goto unlock;
 	if (!message_unpack(peer, body, bytes, &m, &data) && m.page < region->pages &&
-	    message_answers(&m)) {
+	    m.more < region->pages - m.page && message_answers(&m)) {
 		gvm_region_enter_atomic(region, &batch);
 		message_give(region, &m, data);
 		gvm_region_leave_atomic(region, &batch);

@@ -47,6 +47,7 @@ static int region_core_create(struct gvm_region *region)
 		.pairs = gvm_beats_pairs(cluster->beats),
 		.key = region->id,
 		.closed = true,
+		.ahead = gvm_params_ahead_pages(),
 	};
 
 	gvm_clock_params(&params);

@@ -57,6 +57,7 @@ DECLARE_EVENT_CLASS(gvm_message,
 		__field(u16, peer)
 		__field(u8, type)
 		__field(u8, flags)
+		__field(u16, more)
 		__field(u64, page)
 		__field(u64, ver)
 		__field(u64, who)
@@ -66,13 +67,14 @@ DECLARE_EVENT_CLASS(gvm_message,
 		__entry->peer = peer;
 		__entry->type = m->type;
 		__entry->flags = m->flags;
+		__entry->more = m->more;
 		__entry->page = m->page;
 		__entry->ver = m->ver;
 		__entry->who = m->who;
 	),
-	TP_printk("region %08x node %u type %u flags %#x page %llu version %llu who %llx",
+	TP_printk("region %08x node %u type %u flags %#x page %llu and %u more version %llu who %llx",
 		  __entry->tag, __entry->peer, __entry->type, __entry->flags, __entry->page,
-		  __entry->ver, __entry->who)
+		  __entry->more, __entry->ver, __entry->who)
 );
 
 DEFINE_EVENT(gvm_message, gvm_send,

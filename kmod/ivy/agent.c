@@ -157,6 +157,8 @@ static void op_end(struct ivy *c, struct ivy_op *op)
 	op->nserve = 0;
 	op->sent = false;
 	op->floor = 0; /* it was for answers to a request that is over */
+	if (op->ahead)
+		ivy_op_forgo(op);
 	if (op->discard)
 		op->want = IVY_M;
 	ivy_cast_free(c, op);
@@ -210,7 +212,9 @@ static void op_tick(struct ivy *c, struct ivy_op *op)
 
 	if (op->cast && now >= op->cast->due)
 		ivy_cast_flush(c, op);
-	if (op->want && !IVY_MUTANT(NO_RETRY) && (!op->sent || now >= op->due)) {
+	if (op->ahead && now >= op->due)
+		ivy_op_forgo(op);
+	if (op->want && !op->ahead && !IVY_MUTANT(NO_RETRY) && (!op->sent || now >= op->due)) {
 		c->stats.retries += op->sent;
 		ivy_op_send(c, op, true);
 	}

@@ -61,6 +61,8 @@ void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const v
 			return; /* the tick retries */
 		c->env->install(c->ctx, page, flags & IVY_F_ZERO ? NULL : data);
 		ivy_slot_grant(c, s, ver, IVY_S);
+		if (op->ahead)
+			ivy_slot_hold_end(c, s); /* nobody is about to use it */
 	}
 	ivy_grant_satisfy(c, page);
 }
@@ -87,6 +89,8 @@ static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_s
 	ivy_slot_grant(c, s, ver, fresh ? IVY_S : IVY_M);
 	if (fresh)
 		s->flags = IVY_SLOT_OWNER | IVY_SLOT_FRESH;
+	if (op && op->ahead)
+		ivy_slot_hold_end(c, s);
 	ivy_tell_home(c, IVY_DONE, page, ver, 0);
 	if (op && op->discard) {
 		/* The page is owned; what is left of the discard is to PUT it as zeros. */
@@ -351,6 +355,14 @@ static void rx_lost(struct ivy *c, const struct ivy_msg *m)
 	ivy_op_trim(c, op);
 }
 
+static void rx_not(struct ivy *c, const struct ivy_msg *m)
+{
+	struct ivy_op *op = ivy_op_get(c, m->page);
+
+	if (op && op->sent && op->who == m->who && op->want == IVY_S)
+		ivy_ahead_refused(c, op);
+}
+
 static bool from_home(struct ivy *c, const struct ivy_msg *m)
 {
 	return m->src == ivy_home_of(c, m->page) &&
@@ -390,6 +402,8 @@ void ivy_grant_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 		rx_seek(c, m);
 	else if (m->type == IVY_LOST)
 		rx_lost(c, m);
+	else if (m->type == IVY_NOT)
+		rx_not(c, m);
 }
 
 bool ivy_grant_keep(struct ivy *c, u64 page, u64 ver, const void *data)

@@ -24,6 +24,20 @@ static bool grant_fresh(struct ivy *c, struct ivy_home *h, u64 page, u64 who)
 	return true;
 }
 
+/* A page that is not fresh is not asked for in earnest: its owner keeps it. */
+static void gets_ahead(struct ivy *c, struct ivy_home *h, u64 page, u64 who)
+{
+	u16 node = ivy_who_node(who);
+
+	if (IVY_MUTANT(AHEAD_OWNED) && !h->txn)
+		h->owner = IVY_NONE;
+	if (!h->txn && grant_fresh(c, h, page, who))
+		return;
+	/* This request may be a repetition. */
+	if (ivy_lease_of_txn(c, who) && h->owner != node && !(h->txn && h->txn->who == who))
+		ivy_tell_node(c, node, IVY_NOT, page, 0, who, 0);
+}
+
 static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, u8 flags)
 {
 	struct ivy_home *h = ivy_dir_entry(c, page, true);
@@ -31,6 +45,10 @@ static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, u8 flags)
 
 	if (!h)
 		return;
+	if (flags & IVY_F_AHEAD) {
+		gets_ahead(c, h, page, *who);
+		return;
+	}
 	if (!h->txn && !ivy_dir_owner_live(c, h))
 		ivy_recover_seek(c, h, page);
 	if (!h->txn && n == 1 && (flags & IVY_F_FRESH) && grant_fresh(c, h, page, *who))
@@ -56,7 +74,7 @@ static void rx_gets(struct ivy *c, const struct ivy_msg *m)
 	u32 i, k;
 
 	/* In large clusters requests that arrive together are served together. */
-	if (c->p.nodes > c->p.relay_above && !retry && m->count) {
+	if (c->p.nodes > c->p.relay_above && !retry && m->count && !(m->flags & IVY_F_AHEAD)) {
 		ivy_relay_gather(c, m, ivy_home_batch);
 		return;
 	}

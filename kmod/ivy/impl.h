@@ -15,6 +15,7 @@
  *	dir.c		the directory: owner and copyset
  *	relay.c		read requests on their way up
  *	op.c		a page's operations at this node: its request, and others' requests of it
+ *	ahead.c		requests for pages that are likely to be next
  *	cast.c		trees of messages: copies and invalidations down, answers up
  *	agent.c		this node's own pages: revocation, retries
  *	grant.c		this node's own pages: messages about them
@@ -79,6 +80,9 @@ enum ivy_mutant {
 	IVY_MUTANT_BEAT_UNREAD,		 /* a home renews its leases, whatever the node has */
 	IVY_MUTANT_BEAT_ANEW,		 /* leases from what a home was count for those from it */
 	IVY_MUTANT_BEAT_LATER,		 /* an answer renews leases that began after its question */
+	IVY_MUTANT_RUN_VERSIONS,	 /* what is said of a page is said of the next one */
+	IVY_MUTANT_AHEAD_OWNED,		 /* a page of a run is granted as zeros though it is owned */
+	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it by now */
 	IVY_MUTANTS_END
 };
 
@@ -205,6 +209,13 @@ struct ivy_cast {
 	u16 ids[]; /* own one first; then a bitmap of those acked */
 };
 
+/* A request that no fault waits for. It is not repeated. */
+enum ivy_ahead {
+	IVY_AHEAD_NOT,
+	IVY_AHEAD_READ,
+	IVY_AHEAD_FRESH, /* for zeros that no node has */
+};
+
 /* A page's operations at this node; exists only while one is under way. */
 struct ivy_op {
 	struct ivy_op *next;
@@ -216,6 +227,7 @@ struct ivy_op {
 	u8 sent;
 	u8 discard; /* make it zero, and put it home, once it is owned */
 	u8 look;    /* a read that no write follows */
+	u8 ahead;   /* enum ivy_ahead */
 	/* Requests of other nodes. */
 	u8 todo;
 	u8 give_flags;
@@ -235,6 +247,13 @@ struct ivy_batch {
 	u32 n;
 	u8 flags; /* of the request, if it is the only one */
 	u64 who[IVY_LIST_MAX];
+};
+
+/* Faults on one page after the other. */
+struct ivy_stream {
+	u64 next; /* the page with which it would go on */
+	u64 end;  /* pages below it have been asked for */
+	u32 n;	  /* faults in a row */
 };
 
 /* ---- leases ---- */
@@ -271,6 +290,12 @@ struct ivy_peer {
 #define IVY_RING       32u
 #define IVY_END_STEP   256u /* slots visited by one call of ivy_ending() */
 #define IVY_LOSE_STEP  64u  /* directory leaves visited by one call of ivy_ending() */
+#endif
+#ifndef IVY_STREAMS
+#define IVY_STREAMS 4u /* that a node tells apart */
+#endif
+#ifndef IVY_AHEAD_AFTER
+#define IVY_AHEAD_AFTER 2u /* more faults in a row than these: it is a stream */
 #endif
 #ifndef IVY_LOSE_NOW
 #define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
@@ -328,6 +353,8 @@ struct ivy {
 	struct ivy_txn *txns;
 	struct ivy_op *ops[IVY_BUCKETS];
 	struct ivy_batch *batches;
+	struct ivy_stream streams[IVY_STREAMS];
+	u32 stream_at;	/* the one that is replaced next */
 	u64 end_at;	/* the next page that ivy_ending() visits */
 	bool ending;	/* slots of ended leases may be left */
 	bool end_again; /* another lease has ended since the pass began: another pass is due */
@@ -337,6 +364,10 @@ struct ivy {
 	u64 lose_since;	 /* it began */
 	u32 nseeks;	 /* transactions that SEEK */
 	u16 nlost, lost[IVY_LOSE_MAX];
+	struct ivy_msg held; /* the last message: the next one may go on with it */
+	u16 held_dst;
+	bool holds;
+	u8 held_list[8];
 	struct ivy_msg ring[IVY_RING]; /* to this node itself; none has a list */
 	u32 ring_at, ring_n;
 	u8 *scratch;  /* the list of the message being sent */
@@ -383,6 +414,9 @@ static inline size_t ivy_cast_bytes(u32 n)
 void ivy_send(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
 /* Sends one whose list is in c->scratch; never to this node. */
 void ivy_send_list(struct ivy *c, u16 dst, struct ivy_msg *m, const void *data);
+
+/* Every call from outside ends with it. */
+void ivy_send_held(struct ivy *c);
 
 /* ---- lease.c ---- */
 struct ivy_peer *ivy_peer_get(struct ivy *c, u16 node);
@@ -468,10 +502,20 @@ void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing is un
 void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right);
 void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry);
 void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err);
+/* A fault waits for what was asked for ahead. */
+void ivy_op_join(struct ivy *c, struct ivy_op *op);
+/* Gives up what was asked for ahead; the caller trims the op. */
+void ivy_op_forgo(struct ivy_op *op);
 bool ivy_op_serve(struct ivy *c, struct ivy_op *op, const u64 *who, u32 n);
 /* Calls each() for every op of a home (IVY_NONE: of any); each() may free the op it is given. */
 void ivy_op_each(struct ivy *c, u16 home, void (*each)(struct ivy *c, struct ivy_op *op));
 void ivy_op_free(struct ivy *c);
+
+/* ---- ahead.c ---- */
+/* After a fault on the page: asks for the next ones, if it is one of a row. */
+void ivy_ahead_fault(struct ivy *c, u64 page, enum ivy_access access);
+/* The page was asked for ahead, and is not granted. */
+void ivy_ahead_refused(struct ivy *c, struct ivy_op *op);
 
 /* ---- cast.c ---- */
 /* Sends a copy of the page (zeros: IVY_F_ZERO) to its readers, through a tree of them. */

@@ -31,7 +31,7 @@ static void home_rx(struct ivy *c, const struct ivy_msg *m, const void *data)
 		ivy_home_rx(c, m, data);
 }
 
-static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
+static void dispatch_one(struct ivy *c, const struct ivy_msg *m, const void *data)
 {
 	bool home = m->type == IVY_LEASE || ivy_home_of(c, m->page) == c->p.id;
 
@@ -73,11 +73,43 @@ static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
 	}
 }
 
+/* A message about more than one page is taken for so many, one after the other. */
+static void dispatch(struct ivy *c, const struct ivy_msg *m, const void *data)
+{
+	struct ivy_msg one = *m;
+	u8 list[8];
+	u32 i;
+
+	if (!m->more) {
+		dispatch_one(c, m, data);
+		return;
+	}
+	one.more = 0;
+	for (i = 0; i <= m->more; i++) {
+		one.page = m->page + i;
+		if (m->count) {
+			__builtin_memcpy(list, m->list, ivy_entry_bytes(m->type));
+			if (ivy_entry_bytes(m->type) == sizeof(list))
+				ivy_list_put_who(list, 0, ivy_list_who(m, 0) + i);
+			one.list = list;
+		} else if (m->who) {
+			one.who = m->who + i;
+		}
+		dispatch_one(c, &one, data);
+	}
+}
+
+/* The end of every call from outside. */
 static void drain(struct ivy *c)
 {
-	while (c->ring_n) {
-		struct ivy_msg m = c->ring[c->ring_at];
+	for (;;) {
+		struct ivy_msg m;
 
+		if (!c->ring_n)
+			ivy_send_held(c);
+		if (!c->ring_n)
+			break;
+		m = c->ring[c->ring_at];
 		c->ring_at = (c->ring_at + 1) % IVY_RING;
 		c->ring_n--;
 		dispatch(c, &m, NULL);
@@ -158,6 +190,7 @@ bool ivy_ending(struct ivy *c)
 void ivy_leave(struct ivy *c)
 {
 	ivy_lease_leave(c);
+	drain(c);
 }
 
 /* ---- requests of this node's users ---- */
@@ -178,33 +211,54 @@ static bool usable(struct ivy *c, u64 page, enum ivy_right need)
 	return s->right >= need || ivy_agent_write(c, page, s);
 }
 
-int ivy_fault(struct ivy *c, u64 page, enum ivy_access access)
+/* There is, or is to be, a request for the right, which a fault waits for. */
+static int request(struct ivy *c, u64 page, enum ivy_access access)
 {
 	bool write = access == IVY_WRITE;
 	enum ivy_right need = write ? IVY_M : IVY_S;
 	const struct ivy_slot *s;
 	struct ivy_op *op;
 
-	if (page >= c->p.pages)
-		return -EINVAL;
-	if (usable(c, page, need))
-		return 1;
 	if (ivy_lease_gone(c, ivy_home_of(c, page)))
 		return -EIO;
 	op = ivy_op_make(c, page);
 	if (!op)
 		return -ENOMEM;
-	if (op->want < need) {
+	if (op->ahead && (op->ahead == IVY_AHEAD_FRESH || op->want >= need)) {
+		/* What is granted as fresh may be written; if it is not, the fault asks again. */
+		if (!IVY_MUTANT(AHEAD_DROPPED))
+			ivy_op_join(c, op);
+	} else if (op->want < need) {
 		s = ivy_slot_get(c, page);
 		c->stats.read_faults += !write;
 		c->stats.write_faults += write;
 		c->stats.upgrades += write && s && s->right == IVY_S;
 		op->look = access == IVY_LOOK;
+		op->ahead = IVY_AHEAD_NOT;
 		ivy_op_want(c, op, need);
 	}
+	return 0;
+}
+
+int ivy_fault(struct ivy *c, u64 page, enum ivy_access access)
+{
+	enum ivy_right need = access == IVY_WRITE ? IVY_M : IVY_S;
+	const struct ivy_op *op;
+	bool here;
+	int err;
+
+	if (page >= c->p.pages)
+		return -EINVAL;
+	here = usable(c, page, need);
+	err = here ? 0 : request(c, page, access);
+	if (!err)
+		ivy_ahead_fault(c, page, access);
 	drain(c);
-	if (usable(c, page, need))
+	if (err)
+		return err;
+	if (here || usable(c, page, need))
 		return 1;
+	drain(c);
 	op = ivy_op_get(c, page);
 	return op && op->want ? 0 : -EIO;
 }
@@ -226,16 +280,18 @@ int ivy_evict(struct ivy *c, u64 page)
 		return -ENOENT;
 	owner = s->flags & IVY_SLOT_OWNER;
 	if (!ivy_alive_use(c, ivy_home_of(c, page)) || slot_busy(c, s, ivy_op_get(c, page)) ||
-	    (owner && ivy_home_of(c, page) == c->p.id))
+	    (owner && ivy_home_of(c, page) == c->p.id)) {
+		drain(c);
 		return -EBUSY;
+	}
 	op = ivy_op_make(c, page);
-	if (!op)
-		return -ENOMEM;
-	c->stats.evictions++;
-	op->todo |= owner ? IVY_TODO_PUT : IVY_TODO_DROP;
-	ivy_agent_settle(c, page);
+	if (op) {
+		c->stats.evictions++;
+		op->todo |= owner ? IVY_TODO_PUT : IVY_TODO_DROP;
+		ivy_agent_settle(c, page);
+	}
 	drain(c);
-	return !ivy_slot_get(c, page);
+	return op ? !ivy_slot_get(c, page) : -ENOMEM;
 }
 
 int ivy_discard(struct ivy *c, u64 page)
@@ -250,6 +306,8 @@ int ivy_discard(struct ivy *c, u64 page)
 	op = ivy_op_make(c, page);
 	if (!op)
 		return -ENOMEM;
+	if (op->ahead)
+		ivy_op_forgo(op);
 	if (op->want || op->discard || (op->todo & (IVY_TODO_PUT | IVY_TODO_DROP)) ||
 	    (s && (s->flags & (IVY_SLOT_PUT | IVY_SLOT_DYING))))
 		return -EBUSY;

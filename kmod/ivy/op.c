@@ -91,11 +91,14 @@ static void gets_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
 		ivy_send(c, home, &m, NULL);
 		return;
 	}
-	if (!op->look)
+	if (op->ahead == IVY_AHEAD_FRESH)
+		flags |= IVY_F_FRESH | IVY_F_AHEAD;
+	else if (!op->look)
 		flags |= IVY_F_FRESH;
-	/* A retry does not depend on a relay. */
-	ivy_relay_ask(c, flags & IVY_F_RETRY ? home : ivy_relay_up(c, home), op->page, op->who,
-		      flags);
+	/* A retry does not depend on a relay; what is fresh is granted to one node alone. */
+	if (!(flags & (IVY_F_RETRY | IVY_F_AHEAD)))
+		home = ivy_relay_up(c, home);
+	ivy_relay_ask(c, home, op->page, op->who, flags);
 }
 
 static void getx_send(struct ivy *c, struct ivy_op *op, u16 home, u8 flags)
@@ -134,12 +137,28 @@ void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry)
 
 void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err)
 {
-	op->want = IVY_I;
-	op->sent = false;
-	op->floor = 0;
+	bool ahead = op->ahead;
+
+	ivy_op_forgo(op);
 	if (err)
 		op->discard = false;
-	c->env->complete(c->ctx, op->page, err);
+	if (!ahead)
+		c->env->complete(c->ctx, op->page, err);
+}
+
+void ivy_op_forgo(struct ivy_op *op)
+{
+	op->want = IVY_I;
+	op->sent = false;
+	op->ahead = IVY_AHEAD_NOT;
+	op->floor = 0;
+}
+
+void ivy_op_join(struct ivy *c, struct ivy_op *op)
+{
+	op->ahead = IVY_AHEAD_NOT;
+	if (!op->sent)
+		ivy_op_send(c, op, true);
 }
 
 /* ---- requests of other nodes ---- */

@@ -6,14 +6,6 @@
 #include "pairs.h"
 #include "wire.h"
 
-/*
- * A run: neighbours, which have one home and one leaf of its directory. The homes take turns run by
- * run. Tests have shorter ones.
- */
-#ifndef IVY_RUN
-#define IVY_RUN 32u
-#endif
-
 /* Whose turn the page is, of that many homes. */
 static inline u32 ivy_home_turn(u64 page, u32 nhomes)
 {
@@ -168,6 +160,7 @@ struct ivy_params {
 	u64 margin_ns;	 /* default lease / 4: the node stops this much earlier */
 	u64 retry_ns;	 /* default 200 ms: an unanswered message is sent again after this */
 	u16 fanout;	 /* default 22: children of a node in a tree of messages; 1: a chain */
+	u16 ahead;	 /* pages that are requested before a fault on them, at most; 0: none */
 	u16 relay_above; /* default 128: with more nodes, read requests go up a tree */
 };
 
@@ -176,6 +169,7 @@ struct ivy_stats {
 	u64 sent, received,
 		ignored; /* messages; ignored: late, repeated, or of a dead incarnation */
 	u64 read_faults, write_faults, upgrades;
+	u64 ahead; /* pages requested before a fault on them */
 	u64 grants, invalidations, retries, evictions, discards;
 	u64 lost_pages, lost_nodes, lease_expiries; /* lost_nodes: without those that sent QUIT */
 	u64 given_up; /* pages that this node held at the end of a lease */

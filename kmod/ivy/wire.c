@@ -26,7 +26,7 @@ static const struct rule rules[IVY_TYPES] = {
 	[IVY_LEASE] = {"LEASE", 0, IVY_F_QUIT | IVY_F_LOSS, NO_PAGE_NR},
 	[IVY_LEASED] = {"LEASED", 0, IVY_F_ANEW, NO_PAGE_NR | FREE_WHO},
 	[IVY_FENCED] = {"FENCED", 0, 0, NO_PAGE_NR},
-	[IVY_GETS] = {"GETS", 8, IVY_F_RETRY | IVY_F_FRESH, NEEDS_LIST},
+	[IVY_GETS] = {"GETS", 8, IVY_F_RETRY | IVY_F_FRESH | IVY_F_AHEAD, NEEDS_LIST},
 	[IVY_GETX] = {"GETX", 0, IVY_F_RETRY, NEEDS_WHO},
 	[IVY_SERVE] = {"SERVE", 8, 0, NEEDS_LIST | NEEDS_VER},
 	[IVY_DATA] = {"DATA", 8, IVY_F_PAGE | IVY_F_ZERO, NEEDS_LIST | NEEDS_VER | NEEDS_BODY},
@@ -46,6 +46,7 @@ static const struct rule rules[IVY_TYPES] = {
 	[IVY_LOST] = {"LOST", 0, 0, NEEDS_WHO},
 	[IVY_BEAT] = {"BEAT", 0, 0, NO_PAGE_NR | FREE_WHO},
 	[IVY_BEATEN] = {"BEATEN", 0, IVY_F_OTHER, NO_PAGE_NR},
+	[IVY_NOT] = {"NOT", 0, 0, NEEDS_WHO},
 };
 
 static u64 load(const u8 *p, unsigned int bytes)
@@ -97,7 +98,8 @@ static void header_unpack(const u8 *buf, struct ivy_msg *m)
 	m->type = buf[0];
 	m->flags = buf[1];
 	m->src = (u16)load(buf + 2, 2);
-	m->to = (u16)load(buf + 4, 2);
+	m->to = m->type == IVY_INV ? (u16)load(buf + 4, 2) : 0;
+	m->more = m->type == IVY_INV ? 0 : (u16)load(buf + 4, 2);
 	m->count = (u16)load(buf + 6, 2);
 	m->page = load(buf + 8, 8);
 	m->ver = load(buf + 16, 8);
@@ -121,11 +123,25 @@ static bool list_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes)
 	return true;
 }
 
+/* All its pages are of a run and of the region, and there is a number for each. */
+static bool more_ok(const struct ivy_msg *m, const struct rule *r, u64 pages)
+{
+	u64 who = m->count && r->entry == 8 ? ivy_list_who(m, 0) : m->who;
+
+	if (!m->more)
+		return true;
+	return !(r->needs & NO_PAGE_NR) && !(m->flags & IVY_F_PAGE) && m->count <= 1 &&
+	       m->page % IVY_RUN + m->more < IVY_RUN && m->more < pages - m->page &&
+	       ivy_who_txn(who) <= IVY_TXN_MAX - m->more;
+}
+
 static bool fields_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes, u64 pages)
 {
-	if (m->src >= nodes || (m->type == IVY_INV ? m->to >= nodes : m->to != 0))
+	if (m->src >= nodes || m->to >= nodes)
 		return false;
 	if ((r->needs & NO_PAGE_NR) ? m->page != 0 : m->page >= pages)
+		return false;
+	if (!more_ok(m, r, pages))
 		return false;
 	/*
 	 * IVY_VER_ANY and IVY_HAVE_READ are no versions; the margin is for versions counted up
@@ -158,6 +174,8 @@ int ivy_msg_check(const u8 *buf, size_t bytes, u16 nodes, u64 pages)
 		return -EBADMSG;
 	if ((m.flags & IVY_F_LOSS) && m.type != IVY_SEEK && !(m.flags & (IVY_F_QUIT | IVY_F_BACK)))
 		return -EBADMSG;
+	if ((m.flags & IVY_F_AHEAD) && m.type == IVY_GETS && !(m.flags & IVY_F_FRESH))
+		return -EBADMSG;
 	if (!fields_ok(&m, r, nodes, pages) || !list_ok(&m, r, nodes))
 		return -EBADMSG;
 	return 0;
@@ -178,7 +196,7 @@ size_t ivy_msg_pack(const struct ivy_msg *m, u8 *buf)
 	store(buf, m->type, 1);
 	store(buf + 1, m->flags, 1);
 	store(buf + 2, m->src, 2);
-	store(buf + 4, m->to, 2);
+	store(buf + 4, m->type == IVY_INV ? m->to : m->more, 2);
 	store(buf + 6, m->count, 2);
 	store(buf + 8, m->page, 8);
 	store(buf + 16, m->ver, 8);

@@ -5,9 +5,13 @@
  * On the wire a message is a header of 40 bytes, then `count` list entries, then one page if the
  * flag IVY_F_PAGE is set. Little-endian, nothing in between, no padding:
  *
- *	 0 type u8	1 flags u8	2 src u16	4 to u16	6 count u16
+ *	 0 type u8	1 flags u8	2 src u16	4 to, more u16	6 count u16
  *	 8 page u64	16 ver u64	24 who u64	32 inc u64
  *	40 list: count x u64 (GETS, SERVE, DATA: `who`) or count x u16 (INV, ACK: node ids)
+ *
+ * A message with `more` is one for its page and one for each of so many after it: with the same
+ * fields, but each with the next number in `who`, in the header or its list, if there is one. It
+ * has at most one entry, and no page of bytes, and all its pages are of one run.
  *
  * A reader of a stream takes 40 bytes, asks ivy_msg_bytes() for the length of the whole, takes the
  * rest, has ivy_msg_check() decide, and only then calls ivy_msg_unpack(). The struct that this
@@ -28,6 +32,14 @@ typedef uint8_t u8;
 typedef uint16_t u16;
 typedef uint32_t u32;
 typedef uint64_t u64;
+#endif
+
+/*
+ * A run: neighbours, which have one home and one leaf of its directory. The homes take turns run by
+ * run. Tests have shorter ones.
+ */
+#ifndef IVY_RUN
+#define IVY_RUN 32u
 #endif
 
 #define IVY_NODES_MAX  10240u  /* node ids are below it */
@@ -63,6 +75,7 @@ enum ivy_type {
 	IVY_LOST,      /* home -> node: the contents were lost with another node */
 	IVY_BEAT,      /* node -> home, of no region: renew my leases of which this is the sum */
 	IVY_BEATEN,    /* home -> node, of no region: done */
+	IVY_NOT,       /* home -> node: what you asked for ahead is not granted */
 	IVY_TYPES
 };
 
@@ -75,6 +88,7 @@ enum ivy_type {
 #define IVY_F_ANEW   0x40u /* LEASED: the home lost its directory, and answers LOST for each page */
 #define IVY_F_OTHER  0x40u /* BEATEN: not done, for the sum here is another */
 #define IVY_F_FRESH  0x40u /* GETS: if the page is zeros that no node has, GRANT it */
+#define IVY_F_AHEAD  0x20u /* GETS with FRESH: and if it is not, say NOT */
 #define IVY_F_LOSS   0x80u /* BACK: not if given; SEEK: now or never; QUIT: pages go with it */
 
 /* `who` is a request's id, unique for all time: node id in the high bits, a counter in the low. */
@@ -101,6 +115,7 @@ struct ivy_msg {
 	u8 type, flags;
 	u16 src;   /* the sender, checked by the transport */
 	u16 to;	   /* INV: where the ACK goes; else 0 */
+	u16 more;  /* further pages; INV: 0 */
 	u16 count; /* entries of the list */
 	u64 page, ver, who, inc;
 	const u8 *list;

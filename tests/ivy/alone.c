@@ -7,18 +7,21 @@
  * the home, which gives the node no other lease before its directory is rid of it.
  *
  * A discard that is asked for while the page is being handed to a writer is of what that one
- * writes. A node that quits is not waited for, nor lost. An owner that was lost without memory to look for
- * another is still lost when it is back; and a node that is connected again hears what waits for it
- * alone.
+ * writes. A node that quits is not waited for, nor lost. An owner that was lost without memory to
+ * look for another is still lost when it is back; and a node that is connected again hears what
+ * waits for it alone.
  *
- * A home serves nothing before it is opened; one that has lost its directory says so of each page. It
- * lists its lost pages, each once, in calls that look at some of them each.
+ * A home serves nothing before it is opened; one that has lost its directory says so of each page.
+ * It lists its lost pages, each once, in calls that look at some of them each.
  *
  * A node that is asked for a page it does not have says so, and is asked once more before the home
  * believes that nobody owns it. What a writer may have written when it left is not taken back.
  *
  * Zeros that no other node has a copy of are granted to a reader that may want to write, which then
  * sends nothing. They are as much an owner's as any page: to other readers, and if it is lost.
+ *
+ * A node that writes one page after the other asks for the next ones ahead, in one message, and is
+ * answered in one. It waits for none that it is not granted.
  */
 #include "kmod/ivy/impl.h"
 #include "kmod/ivy/ivy.h"
@@ -46,6 +49,7 @@ static u32 sweeps, endings, lost, looked_at, nr_resident, completed, failed;
 static u16 self;
 static bool no_memory;
 static struct ivy_msg sent; /* the last one */
+static u16 ahead;
 static u16 sent_to;
 static u32 nr_sent;
 
@@ -200,7 +204,8 @@ static struct ivy *begin_of(u16 id, const u16 *homes, u16 nhomes, bool closed)
 			       .pages = PAGES,
 			       .start = 1,
 			       .closed = closed,
-			       .lease_ns = LEASE_NS};
+			       .lease_ns = LEASE_NS,
+			       .ahead = ahead};
 	struct ivy *c;
 
 	self = id;
@@ -874,6 +879,78 @@ static void fresh_at_the_node(void)
 	nr_resident = 0;
 }
 
+/* The home's answer about the pages that it was asked for last. */
+static void answer_run(struct ivy *c, u8 type, u8 flags)
+{
+	struct ivy_msg m = {.type = type, .flags = flags, .page = sent.page, .more = sent.more};
+
+	m.ver = type == IVY_GRANT ? 2 : 0;
+	m.who = ivy_list_who(&sent, 0);
+	m.inc = 2; /* of the only lease */
+	ivy_rx(c, &m, NULL);
+}
+
+/* Writes from the page on, the first three of which are asked for one by one. */
+static void write_three(struct ivy *c, u64 page)
+{
+	u64 i;
+
+	for (i = 0; i < 2; i++) {
+		CHECK(ivy_fault(c, page + i, IVY_WRITE) == 0);
+		answer(c, page + i);
+	}
+	/* The third one shows that it goes on. */
+	CHECK(ivy_fault(c, page + i, IVY_WRITE) == 0);
+	CHECK(sent.type == IVY_GETS && sent.flags == (IVY_F_FRESH | IVY_F_AHEAD));
+	CHECK(sent.page == page + 3 && sent.more == 5);
+}
+
+static void asked_ahead(void)
+{
+	struct ivy *c;
+	u32 before;
+
+	ahead = 64;
+	c = begin(1);
+	write_three(c, 0);
+	/* All in one message; each is written without another, but for those that come next. */
+	answer_run(c, IVY_GRANT, IVY_F_ZERO);
+	CHECK(sent.type == IVY_DONE && sent.page == 3 && sent.more == 5);
+	before = nr_sent;
+	CHECK(ivy_fault(c, 3, IVY_WRITE) == 1 && ivy_right(c, 3) == IVY_M && nr_sent == before);
+	CHECK(ivy_right(c, 8) == IVY_S && ivy_fault(c, 4, IVY_WRITE) == 1 && nr_sent == before + 1);
+	CHECK(sent.type == IVY_GETS && sent.page == 9 && sent.flags == (IVY_F_FRESH | IVY_F_AHEAD));
+
+	/* They are another node's: nobody waits for them, but a fault for the first. */
+	completed = 0;
+	CHECK(ivy_fault(c, 9, IVY_WRITE) == 0 && nr_sent == before + 1);
+	answer_run(c, IVY_NOT, 0);
+	CHECK(completed == 1 && ivy_right(c, 9) == IVY_I && !ivy_op_get(c, 10));
+	CHECK(ivy_fault(c, 9, IVY_WRITE) == 0 && sent.type == IVY_GETX && sent.page == 9);
+	ivy_destroy(c);
+	memset(resident, 0, sizeof(resident));
+
+	/* What is not answered in time is given up, and may be answered late. */
+	c = begin(1);
+	write_three(c, 100);
+	now += LEASE_NS / 4;
+	before = nr_sent;
+	{
+		struct ivy_msg late = {
+			.type = IVY_GRANT, .flags = IVY_F_ZERO, .ver = 2, .page = 103, .more = 5};
+
+		late.who = ivy_list_who(&sent, 0);
+		ivy_tick(c);
+		CHECK(!ivy_op_get(c, 103) && ivy_op_get(c, 102));
+		ivy_rx(c, &late, NULL);
+		CHECK(sent.type == IVY_NACK && sent.page == 103 && sent.more == 5 &&
+		      !resident[103]);
+	}
+	ivy_destroy(c);
+	memset(resident, 0, sizeof(resident));
+	nr_resident = completed = ahead = 0;
+}
+
 /* A writer leaves before it has said that it has the page: with pages, it may have written it. */
 static void writer_leaves(u8 flags)
 {
@@ -964,6 +1041,7 @@ int main(void)
 	asked_for_nothing();
 	fresh_at_the_home();
 	fresh_at_the_node();
+	asked_ahead();
 	writer_leaves(0);
 	writer_leaves(IVY_F_LOSS);
 	opened(false);

@@ -218,7 +218,7 @@ static void core_check(struct ivy *c)
 
 		FUZZ_CHECK(!peer || i != 1 || peer->my_slots == slots);
 	}
-	FUZZ_CHECK(!c->ring_n);
+	FUZZ_CHECK(!c->ring_n && !c->holds);
 }
 
 /* ---- events ---- */
@@ -346,7 +346,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			       .lease_ns = 8000000,
 			       .retry_ns = 500000,
 			       .fanout = setup & 32 ? 1 : 2,
-			       .relay_above = setup & 64 ? 2 : 0};
+			       .relay_above = setup & 64 ? 2 : 0,
+			       .ahead = 2};
 	struct ivy *c;
 
 	memset(&host, 0, sizeof(host));

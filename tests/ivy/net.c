@@ -665,6 +665,7 @@ static void core_begin(struct net_node *n, u64 start, bool closed)
 	struct ivy_params p = {.id = n->id,
 			       .nodes = config.nodes,
 			       .nhomes = config.nhomes,
+			       .ahead = config.ahead,
 			       .homes = homes,
 			       .pages = config.pages,
 			       .key = 1 + group_first(n->id),

@@ -18,7 +18,7 @@
 #define NET_PAGES 64 /* that a node can have resident at most */
 
 struct net_config {
-	u16 nodes, nhomes;
+	u16 nodes, nhomes, ahead;
 	u16 group; /* nodes that share a region, of which the first are its homes; 0: all */
 	u32 pages;
 	u64 rtt_ns, cpu_ns, jitter_ns, hold_ns, lease_ns, retry_ns;

@@ -2,17 +2,18 @@
 /*
  * sim.c - the largest cluster, and bad networks.
  *
- *	sim [-m MUTANT] large|idle|costs|faults|few [SEED [LAST]]
+ *	sim [-m MUTANT] large|idle|costs|streams|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes of
  * which four are its homes, and then one region of all, with 16 homes; what nodes say to each other
- * when nothing happens, and after a time in which nodes were lost and began anew. `costs` counts the messages of single accesses. `faults`
- * lets 40 nodes write and read 16 pages under connections that break, messages that come again,
- * nodes that are cut off for longer than their lease or begin anew, and memory that is short: one
- * writer or some readers at any time, nothing stale or discarded, no page lost that a node has, and
- * every access comes to an end. `few` does the same with 4 nodes, of which two are homes, and 4
- * pages: so each is in the middle of something whenever anything breaks.
+ * when nothing happens, and after a time in which nodes were lost and began anew. `costs` counts the
+ * messages of single accesses, `streams` those of accesses to one page after the other, and how much
+ * of the link they use. `faults` lets 40 nodes write and read 16 pages under connections that break,
+ * messages that come again, nodes that are cut off for longer than their lease or begin anew, and
+ * memory that is short: one writer or some readers at any time, nothing stale or discarded, no page
+ * lost that a node has, and every access comes to an end. `few` does the same with 4 nodes, of which
+ * two are homes, and 4 pages: so each is in the middle of something whenever anything breaks.
  */
 #include "net.h"
 
@@ -325,6 +326,67 @@ static void costs(void)
 	net_end();
 }
 
+/* ---- streams ---- */
+
+#define STREAM_PAGES 2048u
+#define TOUCH_NS     500u /* what a program does with a page */
+
+static bool stream_write;
+
+static void stream_next(struct net_node *n)
+{
+	if (n->left)
+		net_fault(n->id, STREAM_PAGES - n->left, stream_write);
+}
+
+static void stream_answered(struct net_node *n, u32 page, bool lost)
+{
+	(void)page;
+	(void)lost;
+	n->left--;
+	net_at(net_now + TOUCH_NS, n->id, stream_next);
+}
+
+/* Messages for each page, and the part of the link's speed. */
+static void stream(u16 node, bool write, const char *what, double messages_max, double link_min)
+{
+	u64 link = STREAM_PAGES * (IVY_PAGE_BYTES * 8000ull / 10000);
+	u64 before = net_totals.messages, begun = net_now;
+	double messages, speed;
+
+	stream_write = write;
+	net_answered = stream_answered;
+	net_nodes[node].left = STREAM_PAGES;
+	stream_next(&net_nodes[node]);
+	net_run();
+	net_answered = NULL;
+	messages = (double)(net_totals.messages - before) / STREAM_PAGES;
+	speed = (double)link / (double)(net_nodes[node].ended - begun);
+	printf("%s: %.2f messages a page, %.2f of the link's speed\n", what, messages, speed);
+	promise(messages <= messages_max, "no more messages a page than that");
+	promise(speed >= link_min, "no slower than that");
+}
+
+static void streams(u16 ahead)
+{
+	const struct net_config config = {.nodes = 4,
+					  .nhomes = 1,
+					  .pages = STREAM_PAGES,
+					  .ahead = ahead,
+					  .rtt_ns = RTT,
+					  .cpu_ns = 2000,
+					  .bits_per_us = 10000,
+					  .lease_ns = 1ull << 40,
+					  .retry_ns = 1ull << 38};
+
+	printf("%u pages asked for ahead at most:\n", ahead);
+	net_begin(&config);
+	stream(1, true, "first touch", ahead ? 0.2 : 3.1, ahead ? 0.7 : 0);
+	stream(2, false, "read of pages that a third node has written", ahead ? 1.2 : 3.1,
+	       ahead ? 0.7 : 0);
+	net_end();
+}
+
 /* ---- faults ---- */
 
 static u32 pages; /* that all use */
@@ -358,6 +420,7 @@ static void faults(u16 nodes, u16 nhomes, u32 npages, u64 seed)
 {
 	struct net_config config = {.nodes = nodes,
 				    .nhomes = nhomes,
+				    .ahead = 2,
 				    .pages = npages,
 				    .rtt_ns = RTT,
 				    .cpu_ns = 2000,
@@ -410,6 +473,9 @@ int main(int argc, char **argv)
 		idle();
 	} else if (at < argc && !strcmp(argv[at], "costs")) {
 		costs();
+	} else if (at < argc && !strcmp(argv[at], "streams")) {
+		streams(0);
+		streams(64);
 	} else if (at < argc && !strcmp(argv[at], "faults")) {
 		for (seed = first; seed <= last; seed++)
 			faults(40, 3, NET_PAGES / 4, seed);
@@ -417,7 +483,7 @@ int main(int argc, char **argv)
 		for (seed = first; seed <= last; seed++)
 			faults(4, 2, 4, seed);
 	} else {
-		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|faults|few [SEED [LAST]]\n");
+		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|streams|faults|few [SEED [LAST]]\n");
 		return 2;
 	}
 	return failures != 0;

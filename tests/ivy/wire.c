@@ -23,6 +23,15 @@ static const u8 golden_beat[] = {
 	0x11,	  0,	0,    0,    0,	  0,	0,    0x80, /* inc: the life */
 };
 
+static const u8 golden_run[] = {
+	IVY_GETS, IVY_F_FRESH, 0x02, 0x01, 3, 0, 1,    0,    /* type, flags, src, more, count */
+	0xc4,	  0x03,	       0,    0,	   0, 0, 0,    0,    /* page 964 */
+	0,	  0,	       0,    0,	   0, 0, 0,    0,    /* ver */
+	0,	  0,	       0,    0,	   0, 0, 0,    0,    /* who */
+	0,	  0,	       0,    0,	   0, 0, 0,    0,    /* inc */
+	0x77,	  0x06,	       0x05, 0x04, 3, 2, 0x2b, 0x01, /* number 0x020304050677 of node 299 */
+};
+
 static int checked(const u8 *buf, size_t bytes)
 {
 	return ivy_msg_check(buf, bytes, NODES, PAGES);
@@ -72,6 +81,72 @@ static void a_beat_is_of_no_page(void)
 	buf[0] = IVY_BEATEN;
 	memset(buf + 24, 0, 8);
 	CHECK_EQ(checked(buf, sizeof(golden_beat)), 0);
+}
+
+/* Four pages, each as in a message of its own, and asked for under the next number. */
+static void runs_are_as_documented(void)
+{
+	u8 list[8], buf[64];
+	struct ivy_msg m = {.type = IVY_GETS,
+			    .flags = IVY_F_FRESH,
+			    .src = 258,
+			    .more = 3,
+			    .count = 1,
+			    .page = 964,
+			    .list = list};
+
+	ivy_list_put_who(list, 0, ivy_who(299, 0x020304050677ull));
+	CHECK_EQ(ivy_msg_pack(&m, buf), sizeof(golden_run));
+	CHECK_MEM(buf, golden_run, sizeof(golden_run));
+	CHECK_EQ(checked(golden_run, sizeof(golden_run)), 0);
+	memset(&m, 0, sizeof(m));
+	CHECK(!ivy_msg_unpack(golden_run, &m));
+	CHECK_EQ(m.more, 3);
+	CHECK_EQ(m.to, 0);
+}
+
+static int checked_run(u64 page, u16 more, u64 who, u8 type, u8 flags, u16 count)
+{
+	u8 buf[IVY_MSG_MAX] = {0}, list[16];
+	struct ivy_msg m = {.type = type,
+			    .flags = flags,
+			    .more = more,
+			    .count = count,
+			    .page = page,
+			    .list = list};
+
+	m.ver = ivy_entry_bytes(type) ? 0 : 1;
+	m.who = type == IVY_GRANT ? who : 0;
+	ivy_list_put_who(list, 0, who);
+	ivy_list_put_who(list, 1, who);
+	ivy_msg_pack(&m, buf);
+	return checked(buf, (size_t)ivy_msg_bytes(buf));
+}
+
+static void runs_have_an_end(void)
+{
+	const u64 last = ivy_who(1, IVY_TXN_MAX);
+
+	CHECK_EQ(checked_run(0, IVY_RUN - 1, 9, IVY_GETS, 0, 1), 0);
+	CHECK_EQ(checked_run(0, IVY_RUN, 9, IVY_GETS, 0, 1), -EBADMSG);
+	CHECK_EQ(checked_run(IVY_RUN - 1, 0, 9, IVY_GETS, 0, 1), 0);
+	CHECK_EQ(checked_run(IVY_RUN - 1, 1, 9, IVY_GETS, 0, 1), -EBADMSG);
+	CHECK_EQ(checked_run(PAGES - 2, 1, 9, IVY_GETS, 0, 1), 0);
+	CHECK_EQ(checked_run(PAGES - 2, 2, 9, IVY_GETS, 0, 1), -EBADMSG);
+	/* There is a number for each page, and one request. */
+	CHECK_EQ(checked_run(0, 1, last - 1, IVY_GETS, 0, 1), 0);
+	CHECK_EQ(checked_run(0, 2, last - 1, IVY_GETS, 0, 1), -EBADMSG);
+	CHECK_EQ(checked_run(0, 1, last, IVY_GRANT, IVY_F_ZERO, 0), -EBADMSG);
+	CHECK_EQ(checked_run(0, 0, 9, IVY_GETS, 0, 2), 0);
+	CHECK_EQ(checked_run(0, 1, 9, IVY_GETS, 0, 2), -EBADMSG);
+	/* Bytes are those of a single page; a lease is of no page. */
+	CHECK_EQ(checked_run(0, 1, 9, IVY_GRANT, IVY_F_ZERO, 0), 0);
+	CHECK_EQ(checked_run(0, 1, 9, IVY_GRANT, IVY_F_PAGE, 0), -EBADMSG);
+	CHECK_EQ(checked_run(0, 0, 9, IVY_LEASE, 0, 0), 0);
+	CHECK_EQ(checked_run(0, 1, 9, IVY_LEASE, 0, 0), -EBADMSG);
+	/* Only zeros are asked for with no more than a hope. */
+	CHECK_EQ(checked_run(0, 1, 9, IVY_GETS, IVY_F_AHEAD | IVY_F_FRESH, 1), 0);
+	CHECK_EQ(checked_run(0, 1, 9, IVY_GETS, IVY_F_AHEAD, 1), -EBADMSG);
 }
 
 static void one_wrong_byte_is_refused(void)
@@ -127,6 +202,8 @@ static void pages_travel_only_where_they_may(void)
 static const struct check_test tests[] = {
 	{"bytes-are-as-documented", bytes_are_as_documented},
 	{"a-beat-is-of-no-page", a_beat_is_of_no_page},
+	{"runs-are-as-documented", runs_are_as_documented},
+	{"runs-have-an-end", runs_have_an_end},
 	{"one-wrong-byte-is-refused", one_wrong_byte_is_refused},
 	{"versions-leave-room", versions_leave_room},
 	{"pages-travel-only-where-they-may", pages_travel_only_where_they_may},

@@ -18,7 +18,8 @@ static struct frame *frame(u64 page)
 /* ---- memory ---- */
 
 /* Large blocks are scratch space: their contents mean nothing between two calls. */
-#define LARGE 1200u
+#define LARGE 1280u
+static_assert(sizeof(struct ivy) < LARGE, "an instance is part of a state");
 
 static void *w_alloc(void *ctx, size_t bytes)
 {
@@ -312,9 +313,9 @@ static struct ivy *enter(int node)
 
 void packet_print(const struct packet *p)
 {
-	printf(" %s(page %d ver %d who %d.%d inc %d flags %x)", ivy_type_name(p->m.type),
-	       (int)p->m.page, (int)p->m.ver, ivy_who_node(p->m.who), (int)ivy_who_txn(p->m.who),
-	       (int)p->m.inc, p->m.flags);
+	printf(" %s(page %d+%d ver %d who %d.%d inc %d flags %x)", ivy_type_name(p->m.type),
+	       (int)p->m.page, p->m.more, (int)p->m.ver, ivy_who_node(p->m.who),
+	       (int)ivy_who_txn(p->m.who), (int)p->m.inc, p->m.flags);
 }
 
 /* ---- events ---- */
@@ -830,7 +831,8 @@ void world_init(const struct world_config *cfg)
 			       .nhomes = (u16)(1 + (cfg->pages - 1) / IVY_RUN),
 			       .homes = homes,
 			       .pages = cfg->pages,
-			       .fanout = cfg->fanout};
+			       .fanout = cfg->fanout,
+			       .ahead = cfg->ahead};
 	int i;
 
 	config = cfg;

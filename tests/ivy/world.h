@@ -95,6 +95,7 @@ struct world_config {
 	u8 hold;
 	u8 slow; /* messages may take longer than a step of time */
 	u8 looks; /* 1: who reads says that no write follows; 2: only nodes with odd numbers do */
+	u8 ahead; /* pages are asked for ahead: a fault on the first asks for the second */
 	u8 bounded; /* it has more states than are visited */
 	u8 fanout;
 };

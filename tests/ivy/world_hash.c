@@ -49,7 +49,7 @@ static void mix_packet(const struct packet *p, bool raw)
 	mix(p->m.type | p->m.flags << 8 | p->m.count << 16);
 	mix_node(p->m.src);
 	mix_node(p->m.type == IVY_INV ? p->m.to : IVY_NONE);
-	mix(p->m.page);
+	mix(p->m.page | (u64)p->m.more << 32);
 	mix(p->m.ver);
 	if (raw)
 		mix(p->m.who);
@@ -99,7 +99,8 @@ static void mix_op(int node, const struct ivy_op *op)
 	int i;
 
 	mix(op->want | op->sent << 4 | op->discard << 8 | op->todo << 12 | op->give_flags << 20 |
-	    (u64)op->nserve << 32 | (u64)(op->want == IVY_S && op->look) << 48);
+	    (u64)op->nserve << 32 | (u64)(op->want == IVY_S && op->look) << 48 |
+	    (u64)op->ahead << 52);
 	mix_who(op->who);
 	mix(op->floor);
 	mix_time(node, op->due);
@@ -213,6 +214,8 @@ static void mix_core(int node)
 	mix(c->end_at | (u64)c->ending << 32 | (u64)c->end_again << 33 |
 	    (u64)world.ending[node] << 34);
 	mix(c->lose_at << 1 | c->losing);
+	if (config->ahead)
+		mix(c->streams[0].next | c->streams[0].end << 32 | (u64)c->streams[0].n << 48);
 	if (world.sweep[node])
 		mix_time(node, world.sweep[node]);
 	for (i = 0; i < config->nodes; i++)
