@@ -30,6 +30,7 @@ struct hold {
 void gvm_clock_params(struct ivy_params *params)
 {
 	params->hold_ns = gvm_params_hold_ns();
+	params->hold_doublings = gvm_params_hold_doublings();
 	params->lease_ns = gvm_params_lease_ns();
 	params->retry_ns = gvm_params_retry_ns();
 	/*

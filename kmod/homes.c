@@ -2,6 +2,7 @@
 /* A region's homes: see homes.h. */
 #include "cluster.h"
 #include "homes.h"
+#include "ivy/types.h"
 
 int gvm_homes_place(const struct home_list *homes, u16 id)
 {

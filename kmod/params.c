@@ -7,9 +7,9 @@
 
 #include "params.h"
 
-static unsigned int hold_us = 200;
+static unsigned int hold_us = 50;
 module_param(hold_us, uint, 0444);
-MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that the faulting program can use it (default 200)");
+MODULE_PARM_DESC(hold_us, "microseconds for which a page stays after it was granted, so that the faulting program can use it; up to 64 times that, and 20 ms, while it goes to and fro (default 50)");
 
 static unsigned int lease_ms = 10000;
 module_param(lease_ms, uint, 0444);
@@ -25,6 +25,8 @@ MODULE_PARM_DESC(ahead_pages, "pages that are requested ahead where faults come 
 
 #define AHEAD_PAGES_MAX 1024u
 #define HOLD_US_MAX 1000000u
+#define HOLD_DOUBLED_US_MAX 20000u
+#define HOLD_DOUBLINGS 6
 #define LEASE_MS_MIN 400
 #define LEASE_MS_MAX 3600000
 
@@ -51,6 +53,15 @@ u64 gvm_params_lease_ns(void)
 u64 gvm_params_hold_ns(void)
 {
 	return (u64)min(hold_us, HOLD_US_MAX) * NSEC_PER_USEC;
+}
+
+u8 gvm_params_hold_doublings(void)
+{
+	u8 n = 0;
+
+	while (n < HOLD_DOUBLINGS && min(hold_us, HOLD_US_MAX) << (n + 1) <= HOLD_DOUBLED_US_MAX)
+		n++;
+	return n;
 }
 
 u16 gvm_params_ahead_pages(void)

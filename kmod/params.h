@@ -8,6 +8,7 @@
 unsigned int gvm_params_lease_ms(void);
 u64 gvm_params_lease_ns(void);
 u64 gvm_params_hold_ns(void);
+u8 gvm_params_hold_doublings(void);
 u64 gvm_params_retry_ns(void);
 u16 gvm_params_ahead_pages(void);
 /* What all regions' shares of this node may take when each page has been used. May change. */

@@ -64,6 +64,8 @@ static int stats_show(struct seq_file *out, void *unused)
 	seq_printf(out, "grants %llu\ninvalidations %llu\nupgrades %llu\ndiscards %llu\n",
 		   core.grants, core.invalidations, core.upgrades, core.discards);
 	seq_printf(out, "ahead_pages %llu\n", core.ahead);
+	seq_printf(out, "bounces %llu\nholds %llu\nhold_us_max %llu\n", core.bounces, core.holds,
+		   core.hold_us_max);
 	seq_printf(out, "lost_nodes %llu\nlease_expiries %llu\n", core.lost_nodes,
 		   core.lease_expiries);
 	seq_printf(out, "sweeps %llu\nsweep_ns_max %llu\n", sweeps.nr, sweeps.ns_max);

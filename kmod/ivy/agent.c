@@ -25,9 +25,12 @@ static bool rights_low(struct ivy *c, const struct ivy_op *op, struct ivy_slot *
 		return true;
 	left = ivy_slot_hold_left(c, s);
 	if (left) {
+		c->stats.holds++;
 		c->env->arm_hold(c->ctx, op->page, left * 1000ull);
 		return false;
 	}
+	if (op->todo & (IVY_TODO_SERVE | IVY_TODO_INV | IVY_TODO_GIVE))
+		ivy_slot_taken(c, op->page);
 	s->right = (u8)need;
 	if (c->env->revoke(c->ctx, op->page, need, 0))
 		return true;
@@ -101,7 +104,7 @@ static void put_begin(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 		return;
 	}
 	/* The owner was lost while this copy was being evicted at its home: it is the only one. */
-	ivy_slot_grant(c, s, s->ver, IVY_S);
+	ivy_slot_grant(c, op->page, s, s->ver, IVY_S);
 	s->flags |= IVY_SLOT_OWNER;
 	if (op->want == IVY_S)
 		ivy_op_finish(c, op, 0);

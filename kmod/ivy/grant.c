@@ -60,7 +60,7 @@ void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const v
 		if (!s)
 			return; /* the tick retries */
 		c->env->install(c->ctx, page, flags & IVY_F_ZERO ? NULL : data);
-		ivy_slot_grant(c, s, ver, IVY_S);
+		ivy_slot_grant(c, page, s, ver, IVY_S);
 		if (op->ahead)
 			ivy_slot_hold_end(c, s); /* nobody is about to use it */
 	}
@@ -86,7 +86,7 @@ static void rx_data(struct ivy *c, const struct ivy_msg *m, const void *data)
 static void grant_taken(struct ivy *c, u64 page, struct ivy_op *op, struct ivy_slot *s, u64 ver,
 			bool fresh)
 {
-	ivy_slot_grant(c, s, ver, fresh ? IVY_S : IVY_M);
+	ivy_slot_grant(c, page, s, ver, fresh ? IVY_S : IVY_M);
 	if (fresh)
 		s->flags = IVY_SLOT_OWNER | IVY_SLOT_FRESH;
 	if (op && op->ahead)
@@ -418,7 +418,7 @@ bool ivy_grant_keep(struct ivy *c, u64 page, u64 ver, const void *data)
 		if (!s)
 			return false;
 		c->env->install(c->ctx, page, data);
-		ivy_slot_grant(c, s, ver, IVY_S);
+		ivy_slot_grant(c, page, s, ver, IVY_S);
 	}
 	s->flags |= IVY_SLOT_OWNER;
 	return true;

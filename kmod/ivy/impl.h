@@ -83,6 +83,8 @@ enum ivy_mutant {
 	IVY_MUTANT_RUN_VERSIONS,	 /* what is said of a page is said of the next one */
 	IVY_MUTANT_AHEAD_OWNED,		 /* a page of a run is granted as zeros though it is owned */
 	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it by now */
+	IVY_MUTANT_HOLD_FIXED,		 /* a page that bounces is held no longer than others */
+	IVY_MUTANT_HOLD_KEPT,		 /* a page that bounced once is held long for ever */
 	IVY_MUTANTS_END
 };
 
@@ -249,6 +251,14 @@ struct ivy_batch {
 	u64 who[IVY_LIST_MAX];
 };
 
+/* A page that was taken from here lately. */
+struct ivy_bounce {
+	u64 page;   /* 1 + its number; 0: none */
+	u32 taken;  /* when, in microseconds, modulo 2^32 */
+	u8 doubled; /* how often its hold has been, in a row */
+	bool away;  /* it has not come back */
+};
+
 /* Faults on one page after the other. */
 struct ivy_stream {
 	u64 next; /* the page with which it would go on */
@@ -290,6 +300,9 @@ struct ivy_peer {
 #define IVY_RING       32u
 #define IVY_END_STEP   256u /* slots visited by one call of ivy_ending() */
 #define IVY_LOSE_STEP  64u  /* directory leaves visited by one call of ivy_ending() */
+#endif
+#ifndef IVY_BOUNCES
+#define IVY_BOUNCES 64u /* pages that were taken last, of which a node knows that they bounce */
 #endif
 #ifndef IVY_STREAMS
 #define IVY_STREAMS 4u /* that a node tells apart */
@@ -353,6 +366,7 @@ struct ivy {
 	struct ivy_txn *txns;
 	struct ivy_op *ops[IVY_BUCKETS];
 	struct ivy_batch *batches;
+	struct ivy_bounce bounces[IVY_BOUNCES];
 	struct ivy_stream streams[IVY_STREAMS];
 	u32 stream_at;	/* the one that is replaced next */
 	u64 end_at;	/* the next page that ivy_ending() visits */
@@ -467,8 +481,10 @@ void ivy_tables_free(struct ivy *c);
 struct ivy_slot *ivy_slot_get(struct ivy *c, u64 page);
 struct ivy_slot *ivy_slot_make(struct ivy *c, u64 page);
 void ivy_slot_drop(struct ivy *c, u64 page);
-/* The slot has that version and right from now on, for the minimum hold. */
-void ivy_slot_grant(struct ivy *c, struct ivy_slot *s, u64 ver, enum ivy_right right);
+/* The page's slot has that version and right from now on, for the minimum hold. */
+void ivy_slot_grant(struct ivy *c, u64 page, struct ivy_slot *s, u64 ver, enum ivy_right right);
+/* Its rights are lowered for another node. */
+void ivy_slot_taken(struct ivy *c, u64 page);
 /* Whether it may be written, as far as other nodes are concerned. */
 bool ivy_slot_sole(const struct ivy_slot *s);
 u32 ivy_slot_hold_left(struct ivy *c, const struct ivy_slot *s);

@@ -9,7 +9,8 @@ bool ivy_params_ok(const struct ivy_params *p)
 	return p->nodes && p->nodes <= IVY_NODES_MAX && p->id < p->nodes && p->nhomes &&
 	       p->nhomes <= p->nodes && p->homes && p->pages && p->pages < 1ull << 52 && p->start &&
 	       p->start < IVY_TXN_MAX && p->margin_ns <= p->lease_ns && p->fanout <= IVY_LIST_MAX &&
-	       p->hold_ns < 1ull << 40;
+	       p->hold_ns < 1ull << 40 && p->hold_doublings <= 8 &&
+	       p->hold_ns << p->hold_doublings < 1ull << 41;
 }
 
 void ivy_params_default(struct ivy_params *p)

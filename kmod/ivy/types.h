@@ -156,6 +156,7 @@ struct ivy_params {
 	 * With 0, two writers can livelock.
 	 */
 	u64 hold_ns;
+	u8 hold_doublings; /* of a page that others take and this node takes back, at most */
 	u64 lease_ns;	 /* default 10 s: a home waits this long before it declares a node lost */
 	u64 margin_ns;	 /* default lease / 4: the node stops this much earlier */
 	u64 retry_ns;	 /* default 200 ms: an unanswered message is sent again after this */
@@ -170,6 +171,9 @@ struct ivy_stats {
 		ignored; /* messages; ignored: late, repeated, or of a dead incarnation */
 	u64 read_faults, write_faults, upgrades;
 	u64 ahead; /* pages requested before a fault on them */
+	u64 bounces; /* pages that were here, were taken by others, and soon came back */
+	u64 holds;   /* requests of others that waited for the end of a page's hold */
+	u64 hold_us_max;
 	u64 grants, invalidations, retries, evictions, discards;
 	u64 lost_pages, lost_nodes, lease_expiries; /* lost_nodes: without those that sent QUIT */
 	u64 given_up; /* pages that this node held at the end of a lease */

@@ -343,6 +343,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 			       .pages = PAGES,
 			       .start = 1,
 			       .hold_ns = setup & 16 ? 1000000 : 0,
+			       .hold_doublings = 2,
 			       .lease_ns = 8000000,
 			       .retry_ns = 500000,
 			       .fanout = setup & 32 ? 1 : 2,

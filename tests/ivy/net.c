@@ -672,6 +672,7 @@ static void core_begin(struct net_node *n, u64 start, bool closed)
 			       .start = start,
 			       .closed = closed,
 			       .hold_ns = config.hold_ns,
+			       .hold_doublings = config.hold_doublings,
 			       .lease_ns = config.lease_ns,
 			       .retry_ns = config.retry_ns};
 	struct ivy_pairs_params pairs = {.id = n->id,

@@ -23,6 +23,7 @@ struct net_config {
 	u32 pages;
 	u64 rtt_ns, cpu_ns, jitter_ns, hold_ns, lease_ns, retry_ns;
 	u64 bits_per_us; /* of a link */
+	u8 hold_doublings;
 	bool faults;
 	bool losses; /* without faults: nodes may be cut off, or begin anew, by net_lose() */
 	u64 seed;

@@ -2,18 +2,19 @@
 /*
  * sim.c - the largest cluster, and bad networks.
  *
- *	sim [-m MUTANT] large|idle|costs|streams|faults|few [SEED [LAST]]
+ *	sim [-m MUTANT] large|idle|costs|streams|bounces|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes of
  * which four are its homes, and then one region of all, with 16 homes; what nodes say to each other
  * when nothing happens, and after a time in which nodes were lost and began anew. `costs` counts the
  * messages of single accesses, `streams` those of accesses to one page after the other, and how much
- * of the link they use. `faults` lets 40 nodes write and read 16 pages under connections that break,
- * messages that come again, nodes that are cut off for longer than their lease or begin anew, and
- * memory that is short: one writer or some readers at any time, nothing stale or discarded, no page
- * lost that a node has, and every access comes to an end. `few` does the same with 4 nodes, of which
- * two are homes, and 4 pages: so each is in the middle of something whenever anything breaks.
+ * of the link they use, `bounces` those of two nodes that write the same page, all the time or now
+ * and then. `faults` lets 40 nodes write and read 16 pages under connections that break, messages
+ * that come again, nodes that are cut off for longer than their lease or begin anew, and memory that
+ * is short: one writer or some readers at any time, nothing stale or discarded, no page lost that a
+ * node has, and every access comes to an end. `few` does the same with 4 nodes, of which two are
+ * homes, and 4 pages: so each is in the middle of something whenever anything breaks.
  */
 #include "net.h"
 
@@ -387,6 +388,88 @@ static void streams(u16 ahead)
 	net_end();
 }
 
+/* ---- bounces ---- */
+
+#define HOLD_NS	  50000u
+#define DOUBLINGS 6u
+#define SELDOM_NS (500u * 1000 * 1000)
+
+static u64 write_every_ns;
+static u32 write_seldom; /* the last ones */
+
+static void write_again(struct net_node *n)
+{
+	if (n->left)
+		net_fault(n->id, 0, true);
+}
+
+static void write_answered(struct net_node *n, u32 page, bool lost)
+{
+	(void)page;
+	(void)lost;
+	n->left--;
+	net_at(net_now + (n->left < write_seldom ? SELDOM_NS : write_every_ns), n->id, write_again);
+}
+
+struct shared {
+	double messages; /* for each write */
+	u64 ns, bounces, hold_us_max;
+	u32 doubled; /* in the end */
+};
+
+static struct shared write_shared(u64 every_ns, u32 writes, u8 doublings)
+{
+	const struct net_config config = {.nodes = 3,
+					  .nhomes = 1,
+					  .pages = 1,
+					  .hold_ns = HOLD_NS,
+					  .hold_doublings = doublings,
+					  .rtt_ns = RTT,
+					  .cpu_ns = 2000,
+					  .bits_per_us = 10000,
+					  .lease_ns = 1ull << 40,
+					  .retry_ns = 1ull << 38};
+	struct shared got;
+	const struct ivy_stats *stats;
+	u16 i;
+
+	net_begin(&config);
+	write_every_ns = every_ns;
+	net_answered = write_answered;
+	for (i = 1; i < config.nodes; i++) {
+		net_nodes[i].left = writes;
+		net_at(i * every_ns / 2, i, write_again);
+	}
+	net_run();
+	net_answered = NULL;
+	stats = ivy_stats(net_nodes[1].core);
+	got = (struct shared){(double)net_totals.messages / (2.0 * writes), net_now, stats->bounces,
+			      stats->hold_us_max, net_nodes[1].core->bounces[0].doubled};
+	printf("two nodes write a page each %llu ns, its hold doubling %u times: %.3f messages a "
+	       "write, "
+	       "%.1f ms, %llu times back, held for %llu us\n",
+	       (unsigned long long)every_ns, doublings, got.messages, (double)got.ns / 1e6,
+	       (unsigned long long)got.bounces, (unsigned long long)got.hold_us_max);
+	net_end();
+	return got;
+}
+
+static void bounces(void)
+{
+	struct shared fixed = write_shared(1000, 20000, 0);
+	struct shared doubling = write_shared(1000, 20000, DOUBLINGS);
+	struct shared seldom = write_shared(SELDOM_NS, 200, DOUBLINGS), no_longer;
+
+	write_seldom = 4;
+	no_longer = write_shared(1000, 20000, DOUBLINGS);
+	promise(doubling.messages * 8 < fixed.messages, "an eighth of the messages");
+	promise(doubling.ns < fixed.ns, "in less time");
+	promise(doubling.hold_us_max == HOLD_NS / 1000 << DOUBLINGS, "held as long as it may be");
+	promise(seldom.hold_us_max == HOLD_NS / 1000,
+		"a page that is taken seldom is held as ever");
+	promise(doubling.doubled && !no_longer.doubled, "and one that no longer bounces");
+}
+
 /* ---- faults ---- */
 
 static u32 pages; /* that all use */
@@ -426,6 +509,7 @@ static void faults(u16 nodes, u16 nhomes, u32 npages, u64 seed)
 				    .cpu_ns = 2000,
 				    .jitter_ns = 100000,
 				    .hold_ns = 20000,
+				    .hold_doublings = 2,
 				    .bits_per_us = 10000,
 				    .lease_ns = 30000000,
 				    .retry_ns = 3000000,
@@ -476,6 +560,8 @@ int main(int argc, char **argv)
 	} else if (at < argc && !strcmp(argv[at], "streams")) {
 		streams(0);
 		streams(64);
+	} else if (at < argc && !strcmp(argv[at], "bounces")) {
+		bounces();
 	} else if (at < argc && !strcmp(argv[at], "faults")) {
 		for (seed = first; seed <= last; seed++)
 			faults(40, 3, NET_PAGES / 4, seed);
@@ -483,7 +569,8 @@ int main(int argc, char **argv)
 		for (seed = first; seed <= last; seed++)
 			faults(4, 2, 4, seed);
 	} else {
-		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|streams|faults|few [SEED [LAST]]\n");
+		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|streams|bounces|faults|few "
+				"[SEED [LAST]]\n");
 		return 2;
 	}
 	return failures != 0;
