@@ -11,7 +11,6 @@
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas_state.h"
-#include "rot.h"
 #include "surplus.h"
 
 #include <assert.h>
@@ -209,8 +208,11 @@ static void rotten_say(struct repair *p, uint64_t chunk)
 /* What is here of them is written anew. (If no write of a chunk was ever acknowledged nobody reads it, and finds it so.) */
 static void rotten_found(struct repair *p, const struct repair_copy *job)
 {
+	struct worker *w = p->r->w;
+	bool news;
+
 	for (unsigned i = 0; i < job->count; i++)
-		if (job->missing[i] && !rot_alone(p->r->w, p->r->inode, job->chunk[i], false))
+		if (job->missing[i] && !w->region_events->rotten(w, p->r->inode, job->chunk[i], &news))
 			rotten_say(p, job->chunk[i]);
 }
 
