@@ -303,11 +303,38 @@ static u64 messages_of(u16 node, u32 page, bool write, const char *what)
 	return net_totals.messages - before;
 }
 
+/* In exchanges between two nodes of a request and a page: the home's answer for its own page. */
+static double exchanges_of(u16 node, u32 page, bool write, u64 exchange, const char *what)
+{
+	double took = (double)fault_time(node, page, write) / (double)exchange;
+
+	printf("%s: %.2f exchanges\n", what, took);
+	return took;
+}
+
+static void exchanges(void)
+{
+	u64 exchange;
+
+	fault_time(0, 3, true);
+	exchange = fault_time(1, 3, false);
+	fault_time(0, 4, true);
+	promise(exchanges_of(2, 4, true, exchange, "a write, the home being the owner") <= 1.4,
+		"at most 1.4");
+	promise(exchanges_of(0, 4, false, exchange, "a read by the home") <= 1.4, "at most 1.4");
+	fault_time(1, 5, true);
+	promise(exchanges_of(2, 5, false, exchange, "a read, the home being a third node") <= 2.2,
+		"at most 2.2");
+	fault_time(1, 6, true);
+	promise(exchanges_of(2, 6, true, exchange, "a write, the home being a third node") <= 2.2,
+		"at most 2.2");
+}
+
 static void costs(void)
 {
 	static const struct net_config config = {.nodes = 4,
 						 .nhomes = 1,
-						 .pages = 3,
+						 .pages = 7,
 						 .rtt_ns = RTT,
 						 .cpu_ns = 2000,
 						 .bits_per_us = 10000,
@@ -324,6 +351,7 @@ static void costs(void)
 	promise(messages_of(2, 2, false, "a read by a second node") <= 3, "at most 3");
 	promise(messages_of(3, 2, false, "and by a third") <= 3, "at most 3");
 	promise(messages_of(1, 2, true, "a write by the first") <= 7, "at most 7");
+	exchanges();
 	net_end();
 }
 
