@@ -45,6 +45,7 @@ static void lease_end(struct ivy *c, u16 home, struct ivy_peer *peer)
 		c->stats.lease_expiries++;
 	c->stats.given_up += peer->my_slots;
 	ivy_lease_uncount(c, home, peer);
+	peer->my_left = 0;
 	peer->my_state = IVY_LEASE_ENDING;
 	peer->my_due = ivy_now(c) + c->p.retry_ns / 2;
 	ivy_lease_plan(c, peer);
@@ -256,7 +257,9 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 	}
 	if (m->inc > peer->its_inc) {
 		/* A new incarnation means that the node holds no page under the old lease. */
-		if (peer->its_state == IVY_LEASE_LIVE)
+		if (peer->its_state == IVY_LEASE_LIVE && m->who == peer->its_inc)
+			node_gone(c, peer, true); /* its QUIT was lost */
+		else if (peer->its_state == IVY_LEASE_LIVE)
 			node_lost(c, peer);
 		if (peer->its_leaving && !IVY_MUTANT(BACK_EARLY))
 			return; /* the node retries */

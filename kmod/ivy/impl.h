@@ -282,6 +282,7 @@ struct ivy_peer {
 	struct ivy_due due; /* when my_tick() or its_tick() of it has something to do */
 	u64 my_inc, my_end;
 	u64 my_due;   /* JOINING: of the next LEASE; LIVE: of looking whether it was renewed */
+	u64 my_left;  /* the lease before, if it ended with QUIT and left nothing; else 0 */
 	u64 my_since; /* counted in the pair's sum since then; 0: it is not */
 	u64 home_start; /* `start` of the home that granted the lease; another: it began anew */
 	u32 my_slots;	/* resident pages whose home that node is */

@@ -128,7 +128,8 @@ void ivy_lease_pull(struct ivy *c, u16 home, struct ivy_peer *peer)
 void ivy_lease_renew(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	u64 now = ivy_now(c);
-	struct ivy_msg m = {.type = IVY_LEASE, .inc = peer->my_inc, .ver = now};
+	struct ivy_msg m = {
+		.type = IVY_LEASE, .inc = peer->my_inc, .ver = now, .who = peer->my_left};
 
 	/* Retry before the lease is due again: one lost message must not cost a lease. */
 	peer->my_due =
@@ -142,6 +143,8 @@ void ivy_lease_quit(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	struct ivy_msg m = {.type = IVY_LEASE, .flags = IVY_F_QUIT, .inc = peer->my_inc};
 
+	/* QUIT may be lost: the next lease says it once more. */
+	peer->my_left = peer->my_slots ? 0 : peer->my_inc;
 	if (peer->my_slots)
 		m.flags |= IVY_F_LOSS;
 	ivy_lease_uncount(c, home, peer);

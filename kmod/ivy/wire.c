@@ -23,7 +23,7 @@ struct rule {
 };
 
 static const struct rule rules[IVY_TYPES] = {
-	[IVY_LEASE] = {"LEASE", 0, IVY_F_QUIT | IVY_F_LOSS, NO_PAGE_NR},
+	[IVY_LEASE] = {"LEASE", 0, IVY_F_QUIT | IVY_F_LOSS, NO_PAGE_NR | FREE_WHO},
 	[IVY_LEASED] = {"LEASED", 0, IVY_F_ANEW, NO_PAGE_NR | FREE_WHO},
 	[IVY_FENCED] = {"FENCED", 0, 0, NO_PAGE_NR},
 	[IVY_GETS] = {"GETS", 8, IVY_F_RETRY | IVY_F_FRESH | IVY_F_AHEAD, NEEDS_LIST},

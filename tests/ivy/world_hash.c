@@ -68,7 +68,7 @@ static void mix_packet(const struct packet *p, bool raw)
 /* Whether `who` is no request's number. */
 static bool raw_who(const struct packet *p)
 {
-	return p->m.type == IVY_LEASED || p->m.type == IVY_BEAT;
+	return p->m.type <= IVY_LEASED || p->m.type == IVY_BEAT;
 }
 
 static void mix_wire(const struct wire *w)
@@ -168,6 +168,7 @@ static void mix_peer(int node, const struct ivy_peer *p)
 	mix_time(node, p->my_due);
 	mix_time(node, p->its_end);
 	mix(p->its_counted);
+	mix(p->my_left);
 }
 
 static bool wire_has(const struct wire *w, u8 type)
