@@ -250,6 +250,7 @@ struct resident {
 	uint64_t trail_until_ns;
 	unsigned replaying; /* its GETs in flight for that */
 	uint64_t going;	    /* pages of the chunks that are EVICTING */
+	uint32_t hurry;	    /* so many more pages of the budget are kept free, since room was waited for */
 	uint64_t zap_seq;   /* of the last zap requested */
 	bool zapping;	    /* it is in flight, over these chunks: */
 	uint64_t zap_first, zap_count;

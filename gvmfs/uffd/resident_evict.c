@@ -335,6 +335,18 @@ static uint64_t surplus(const struct resident *r, uint64_t headroom)
 	return r->here + r->coming > goal ? r->here + r->coming - goal : 0;
 }
 
+#define HURRY_HOLDS 1024u /* evictions, about */
+
+void room_lacked(struct resident *r)
+{
+	r->hurry = HEADROOM_MAX;
+}
+
+static void hurry_less(struct resident *r)
+{
+	r->hurry -= (r->hurry + HURRY_HOLDS - 1) / HURRY_HOLDS;
+}
+
 /* Evicts the chunks that were punched out as a whole, which are first in the list: the nodes can
  * free their copies soon. */
 static void empty_leave(struct resident *r)
@@ -444,6 +456,7 @@ void room_look(struct resident *r)
 		if (!eviction_start(r, c))
 			break;
 		stay_learn(r, c);
+		hurry_less(r);
 	}
 	if (!r->zapping && r->lists[LIST_ACTIVE].head && surplus(r, 2 * headroom) &&
 	    r->lists[LIST_INACTIVE].count + r->evictions < stock_wanted(r, headroom) &&

@@ -393,6 +393,7 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 		return;
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
 		resident_count(r, room_waits, 1);
+		room_lacked(r);
 		chunk_block(r, c, page);
 	} else if (!zero && !fetch_wanted_allowed(r, c)) {
 		chunk_block(r, c, page);

@@ -6,7 +6,7 @@
 #include "resident.h"
 #include "resident_env.h"
 
-#define HEADROOM_MIN (16u * GVM_CHUNK_PAGES) /* of budgets that are large enough */
+#define HEADROOM_MIN (16u * GVM_CHUNK_PAGES)
 #define HEADROOM_MAX (64u * GVM_CHUNK_PAGES)
 #define GROUP_CHUNKS 16u /* zapped together: 2 MiB, one TLB flush for all */
 
@@ -129,6 +129,8 @@ void fetches_cancel(struct resident *r);
 /* Evicts INACTIVE chunks as the budget demands, and has active ones zapped, so that more can go
  * soon. */
 void room_look(struct resident *r);
+/* A fault has to wait since evictions are too slow for what comes. */
+void room_lacked(struct resident *r);
 /* Decides whether the budget has to be exceeded, or need not be any longer. */
 void over_look(struct resident *r);
 /* A fault on a page that is here: a chunk that was not mapped may be worth keeping for longer. */
@@ -232,9 +234,10 @@ void eviction_give(struct eviction *e);
 /* How many pages of the budget are kept free, for what comes while others go. */
 static inline uint64_t resident_headroom(const struct resident *r)
 {
-	uint64_t some = r->local / 16 < HEADROOM_MIN ? r->local / 16 : HEADROOM_MIN, pages = r->local / 64;
+	uint64_t most = r->local / 16 < HEADROOM_MAX ? r->local / 16 : HEADROOM_MAX;
+	uint64_t pages = r->local / 64 > HEADROOM_MIN ? r->local / 64 : HEADROOM_MIN;
 
-	return pages < some ? some : pages < HEADROOM_MAX ? pages : HEADROOM_MAX;
+	return pages + r->hurry < most ? pages + r->hurry : most;
 }
 
 /* Against whose share a chunk counts: its node's, or the region's where the node is not known. */
