@@ -52,7 +52,7 @@ static int number(struct parse *p, const char *what, unsigned *out)
 /* "4" or "4-7": these vCPUs are taken for a part whose node is not known yet. */
 static int range(struct parse *p, bool taken[VCPU_CPUS_MAX])
 {
-	unsigned first, last;
+	unsigned first = 0, last;
 	int err = number(p, "a vCPU's number", &first);
 
 	if (err)
@@ -80,7 +80,7 @@ static int range(struct parse *p, bool taken[VCPU_CPUS_MAX])
 /* "0-3,8@0" */
 static int part(struct parse *p, struct vcpu_map *map, bool taken[VCPU_CPUS_MAX])
 {
-	unsigned node;
+	unsigned node = 0;
 	int err = range(p, taken);
 
 	while (!err && *p->at == ',') {
