@@ -311,6 +311,9 @@ struct ivy_peer {
 #ifndef IVY_AHEAD_AFTER
 #define IVY_AHEAD_AFTER 2u /* more faults in a row than these: it is a stream */
 #endif
+#ifndef IVY_AHEAD_RETRIES
+#define IVY_AHEAD_RETRIES 8u /* times retry_ns: a request ahead is given up */
+#endif
 #ifndef IVY_LOSE_NOW
 #define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
 #endif

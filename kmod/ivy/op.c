@@ -119,7 +119,7 @@ void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry)
 	const struct ivy_slot *s = ivy_slot_get(c, op->page);
 	u8 flags = retry && op->sent ? IVY_F_RETRY : 0;
 
-	op->due = ivy_now(c) + c->p.retry_ns;
+	op->due = ivy_now(c) + c->p.retry_ns * (op->ahead ? IVY_AHEAD_RETRIES : 1);
 	if (!op->want || (op->todo & IVY_TODO_PUT) || (s && (s->flags & IVY_SLOT_PUT)))
 		return; /* FREE comes first */
 	if (!ivy_lease_live(c, home, true)) {
@@ -157,6 +157,7 @@ void ivy_op_forgo(struct ivy_op *op)
 void ivy_op_join(struct ivy *c, struct ivy_op *op)
 {
 	op->ahead = IVY_AHEAD_NOT;
+	op->due = ivy_now(c) + c->p.retry_ns;
 	if (!op->sent)
 		ivy_op_send(c, op, true);
 }
