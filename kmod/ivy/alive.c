@@ -104,6 +104,13 @@ void ivy_alive_settle(struct ivy *c, u16 home)
 		lease_ended(c, home, peer);
 }
 
+static u64 last_quarter(const struct ivy *c, const struct ivy_peer *peer)
+{
+	u64 quarter = c->p.lease_ns / 4;
+
+	return peer->my_end > quarter ? peer->my_end - quarter : 0;
+}
+
 static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *peer)
 {
 	u64 end = m->ver + c->p.lease_ns - c->p.margin_ns;
@@ -125,12 +132,14 @@ static void rx_leased(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	/* The renewal that this answers has run out already, or its time is in the future. */
 	if (m->ver > ivy_now(c) || end <= ivy_now(c))
 		return;
-	if (joined || end > peer->my_end) {
-		peer->my_end = end;
-		peer->my_due = end > c->p.lease_ns / 4 ? end - c->p.lease_ns / 4 : 0;
-	}
 	peer->my_state = IVY_LEASE_LIVE;
 	ivy_lease_count(c, m->src, peer);
+	if (joined || end > peer->my_end) {
+		peer->my_end = end;
+		/* The pair renews it meanwhile; without that it is to be renewed by itself. */
+		peer->my_due = peer->my_since ? last_quarter(c, peer) :
+						m->ver + c->p.lease_ns / 4;
+	}
 	ivy_lease_plan(c, peer);
 	if (joined)
 		ivy_agent_resend(c, m->src, 0);
@@ -153,14 +162,15 @@ static void rx_fenced(struct ivy *c, const struct ivy_msg *m, struct ivy_peer *p
 	lease_end(c, m->src, peer);
 }
 
-/* In use, and in its last quarter as far as is known. */
+/* Not over, as far as is known, and not idle in its last quarter. */
 static void my_extend(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
-	u64 now = ivy_now(c), quarter = c->p.lease_ns / 4;
+	bool idle = !peer->my_slots && !peer->my_ops;
+	u64 now = ivy_now(c);
 
 	ivy_lease_pull(c, home, peer);
-	if (now + quarter < peer->my_end)
-		peer->my_due = peer->my_end - quarter;
+	if ((peer->my_since || idle) && now < last_quarter(c, peer))
+		peer->my_due = last_quarter(c, peer);
 	else if (now < peer->my_end && peer->my_since && !ivy_pair_other(c->p.pairs, home))
 		peer->my_due = now + c->p.retry_ns; /* the pair has asked */
 	else if (now < peer->my_end)

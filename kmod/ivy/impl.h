@@ -318,7 +318,7 @@ struct ivy_peer {
 #define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
 #endif
 #ifndef IVY_SEEK_MAX
-#define IVY_SEEK_MAX 256u /* searches under way beside which a pass over the directory begins more */
+#define IVY_SEEK_MAX 2048u /* searches under way beside which a pass over the directory begins more */
 #endif
 #define IVY_LOST_STEP 64u /* leaves visited by one call of ivy_lost() */
 #define IVY_LOSE_MAX 64u /* lost nodes that one pass over the directory removes */
@@ -379,7 +379,6 @@ struct ivy {
 	u64 lose_at;	/* the next leaf from which lost[] are to be removed */
 	bool losing;	/* a pass over the directory is under way */
 	bool seeks_full; /* it waits for searches to end */
-	u64 lose_since;	 /* it began */
 	u32 nseeks;	 /* transactions that SEEK */
 	u16 nlost, lost[IVY_LOSE_MAX];
 	struct ivy_msg held; /* the last message: the next one may go on with it */

@@ -32,12 +32,6 @@ static void seek_ask(struct ivy *c, struct ivy_txn *t, u16 node)
 	ivy_txn_send(c, t);
 }
 
-/* When the copies have arrived that a lost owner may have sent just before. */
-static u64 copies_by(struct ivy *c)
-{
-	return (c->losing ? c->lose_since : ivy_now(c)) + c->p.retry_ns;
-}
-
 /*
  * The node that was asked does not have the page: asks the next one. (The owner was the first.) A
  * copy may be in flight to a node that has already said no, so after a while all of the copyset are
@@ -54,9 +48,7 @@ static void seek_next(struct ivy *c, struct ivy_txn *t)
 	} else if (h->set.n && !t->doubt && !IVY_MUTANT(SEEK_ONCE)) {
 		t->doubt = true;
 		seek_aim(c, t, ivy_set_next(&h->set, 0));
-		t->due = copies_by(c);
-		if (t->due <= ivy_now(c))
-			ivy_txn_send(c, t);
+		t->due = ivy_now(c) + c->p.retry_ns;
 	} else {
 		ivy_dir_lose(c, h, t->page);
 		ivy_txn_next(c, t);
@@ -163,7 +155,6 @@ static void round_begin(struct ivy *c)
 
 	c->nlost = 0;
 	c->lose_at = 0;
-	c->lose_since = ivy_now(c);
 	for (node = 0; node < c->p.nodes && c->nlost < IVY_LOSE_MAX; node++) {
 		peer = ivy_peer_get(c, node);
 		if (peer && peer->its_leaving)

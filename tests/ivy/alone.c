@@ -472,7 +472,7 @@ static void renewing_at_the_node(void)
 	CHECK(ivy_fault(c, 0, IVY_WRITE) == 0);
 	answer(c, 0);
 	inc = sent.inc;
-	CHECK(ivy_due(c) == now + LEASE_NS / 2);
+	CHECK(ivy_due(c) == now + LEASE_NS / 4);
 	now = ivy_due(c);
 	ivy_tick(c);
 	CHECK(sent.type == IVY_LEASE && !sent.flags && sent.inc == inc);

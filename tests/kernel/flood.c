@@ -30,7 +30,7 @@
 #define NODES_MAX 16
 #define HEAD_BYTES 8
 #define HELLO_BYTES 40
-#define REGION_BYTES 64
+#define REGION_BYTES 98
 #define SEAL_BYTES 16
 #define HELLO 1
 #define REGION 4
@@ -141,7 +141,7 @@ static void flood(int fd, double until, unsigned long *sent)
 			put(body + 4, *sent + 1, 4);
 			put(body + 8, 1, 8);  /* pages */
 			put(body + 24, 1, 8); /* id */
-			snprintf((char *)body + 32, REGION_BYTES - 32, "none%lu", *sent % 1000);
+			snprintf((char *)body + 32, 32, "none%lu", *sent % 1000);
 			put(body + REGION_BYTES, XXH64(frames[i], HEAD_BYTES + REGION_BYTES, number++), 8);
 		}
 		while (recv(fd, said, sizeof(said), MSG_DONTWAIT) > 0)
