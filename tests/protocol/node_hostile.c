@@ -55,7 +55,7 @@ static void broken_header_ends_the_connection(void)
 		uint8_t value;
 		const char *why;
 	} cases[] = {
-		{0, 'X', "not a frame"},      {4, 1, "frame of protocol version 1, not 2"},
+		{0, 'X', "not a frame"},      {4, 1, "frame of protocol version 1, not 3"},
 		{5, 0, "not a frame"},	      {5, 200, "not a frame"},
 		{5, 40, "not a frame"},	      {6, 1, "not a request"},
 		{6, 2, "not a request"},      {6, 4, "not a request"},
