@@ -12,12 +12,12 @@
  *	JOINS	repair.h brings it into the views: it lacks next to nothing
  *	LEAVES	the source leaves views that have a member more than they should by now, and then the record (surplus.h)
  *
- * So at any time as many nodes as before have all that was acknowledged, and a move adds no new state of who has what: until
- * the record gives it a place, the target has no replica, and after that it is a replica that returns. If anything interferes (a node fails, the size changes, the drain is called off,
- * the worker dies), the move ends: of what is there once too often, surplus.h has one leave; replicas that lack come back by
- * repair.h; and the move begins again. If the region
- * is closed meanwhile, the other node gives back what it has reserved (region_jobs.c); a copy that lacks by then is made
- * when the region is open again.
+ * So at any time as many nodes as before have all that was acknowledged, and a move adds no new state of who has what:
+ * until the record gives it a place, the target has no replica, and after that it is a replica that returns. If
+ * anything interferes (a node fails, the size changes, the drain is called off, the worker dies), the move ends: of
+ * what is there once too often, surplus.h has one leave; replicas that lack come back by repair.h; and the move begins
+ * again. If the region is closed meanwhile, the other node gives back what it has reserved (region_jobs.c); a copy that
+ * lacks by then is made when the region is open again.
  *
  * A region with one copy has no views to leave: only the record says which node has a slot, and a node's whole part
  * moves to one node. Instead of LEAVES its writes are held until those in flight have ended and the rest is copied.

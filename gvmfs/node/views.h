@@ -84,7 +84,8 @@ struct view_slot {
 	bool grows;	  /* the next view, or one that was given up for it, includes a new replica */
 };
 
-/* A worker starts. `copies`: how many members there should be. The first view_turn() goes on with a change that its predecessor began. */
+/* A worker starts. `copies`: how many members there should be. The first view_turn() goes on with a change that its
+ * predecessor began. */
 void view_begin(struct view_slot *v, const struct view_env *env, view_word word, unsigned copies, void *owner);
 
 /* ---- events: they change state, view_turn() decides */

@@ -6,8 +6,8 @@
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
  * and its PUTs (writer.c, flush.c), when a write is stored (sender.c), views and repair (replicas.c, views.c, repair.c,
  * fill.c, repair_job.c), how rotten copies are mended (rot.c), and how copies move to another node, or are made anew there
- * (drain.c, balance.c, surplus.c, replace.c, replace_job.c, strays.c). gvm_client.h is bound to wire.c, the rest of a worker to worker.c
- * and moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
+ * (drain.c, balance.c, surplus.c, replace.c, replace_job.c, strays.c). gvm_client.h is bound to wire.c, the rest of a worker to
+ * worker.c and moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
  *
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good

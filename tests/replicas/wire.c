@@ -19,7 +19,8 @@ struct gvm_conn {
 	uint64_t heard_ns;	   /* of one that is silent, or not connected */
 };
 
-enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_CREATE, OP_RESIZE, OP_DELETE, OP_VIEWS, OP_INDEX, OP_OPEN, OP_DRAIN, OP_STAT };
+enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_CREATE, OP_RESIZE, OP_DELETE, OP_VIEWS, OP_INDEX, OP_OPEN, OP_DRAIN,
+	      OP_STAT };
 
 union box_what {
 	struct gvm_get_req get;
