@@ -31,7 +31,7 @@ FLOORS = {
     "kmod/ivy": [
         "wire", "heap pairs", "types", "impl",
         "copyset pair", "send", "lease", "tables", "slot", "dir",
-        "relay", "op", "cast",
+        "relay", "op", "ahead", "cast",
         "agent", "grant",
         "serve", "txn", "recover", "home",
         "alive",
