@@ -91,8 +91,8 @@ void stop_say_loss(const char *mountpoint, const struct journal *j, bool in_use)
 {
 	unsigned chunks = 0, sessions = 0;
 
-	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
-		chunks += j->slots[i].state != SLOT_FREE && j->slots[i].pages;
+	for (unsigned i = 0; i < JOURNAL_WBUFS; i++)
+		chunks += j->wbufs[i].state != WBUF_FREE && j->wbufs[i].pages;
 	for (unsigned i = 0; i < JOURNAL_SPILL && j->spill[i].used; i++)
 		chunks += j->spill[i].state != SPILL_FREE && j->spill[i].pages;
 	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)

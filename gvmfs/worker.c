@@ -128,7 +128,7 @@ static void heirs_ready(void *arg)
 
 static void drain_say(const struct worker *w, bool first)
 {
-	unsigned chunks = slots_used(&w->store->slots);
+	unsigned chunks = wbufs_used(&w->store->wbufs);
 
 	if (chunks)
 		log_warning(NULL, "unmounted; %u written chunks still wait for their nodes%s", chunks,
@@ -165,7 +165,7 @@ static void drain(struct worker *w)
 	bool first = true;
 
 	for (;;) {
-		if (LIST_EMPTY(&w->inodes->attached) && !slots_used(&w->store->slots) && !times_flush(w) && !w->jobs->under_way)
+		if (LIST_EMPTY(&w->inodes->attached) && !wbufs_used(&w->store->wbufs) && !times_flush(w) && !w->jobs->under_way)
 			return;
 		if (gvm_now_ns() - said > DRAIN_SAY_NS) {
 			drain_say(w, first);

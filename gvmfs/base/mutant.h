@@ -48,8 +48,8 @@
  *
  * Of cache and write-back (tests/store):
  *
- *	pages-early	a slot's pages are marked before they are there
- *	slot-presence-trusted  a successor takes all of a slot for content
+ *	pages-early	a wbuf's pages are marked before they are there
+ *	wbuf-presence-trusted  a successor takes all of a wbuf for content
  *	sealed-left-behind  it does not send what its predecessor had sealed
  *	sealed-takes	what is being sent takes further writes
  *	older-first	a page is read from what is being sent, not from what was written since
@@ -59,7 +59,7 @@
  *	failed-comes-back  a successor sends what a region had written before it failed
  *	synced-when-sent  an fsync does not wait for what is being sent
  *	sync-seals-nothing  an fsync leaves it to the clock to have it sent
- *	sync-seals-once  and so it does with what cannot be sent when it comes, or has no slot yet
+ *	sync-seals-once  and so it does with what cannot be sent when it comes, or has no wbuf yet
  *	cut-early	what is to be cut off is dropped before the nodes have cut it off
  *	cut-unheld	what comes behind a region's new end is done while it is being cut off
  *	cut-revives	what has waited for the end of that is done then
@@ -68,14 +68,14 @@
  *	cut-refused	a READ fails with the GET of a chunk that has just been cut off
  *	spill-unread	a page is read as it was before its write was spilled
  *	spill-revives	a GET under way brings into the cache what a spilled write has replaced
- *	spill-passed	a chunk gets a slot, and what is spilled of it stays
+ *	spill-passed	a chunk gets a wbuf, and what is spilled of it stays
  *	spill-unsynced	an fsync does not wait for what is spilled
  *	spill-lost	a successor does not look at what is spilled
- *	spill-untold	what is spilled gets no slot when there is one
+ *	spill-untold	what is spilled gets no wbuf when there is one
  *	spill-head-blocks  or where the first of its node's may have none
  *	spill-moved-unseen  or once it has moved to another node
- *	unspilled-early	what is spilled counts as gone before the slot has it
- *	unspilled-new	and an fsync does not wait for that slot
+ *	unspilled-early	what is spilled counts as gone before the wbuf has it
+ *	unspilled-new	and an fsync does not wait for that wbuf
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made
  *	edge-open	the last page of a write, if it is not whole, is not completed
  *	writes-overtake	a write goes past an earlier one of the same bytes that waits
@@ -87,10 +87,10 @@
  *	forgotten-comes-back  a GET under way brings back what was forgotten
  *	earlier-answer	a READ beside another host's writer is answered from a GET that was sent before it came
  *	nothing-kept	a READ of two chunks there keeps nothing of the first until it has the second
- *	slots-unshared, entries-unshared  nodes have no shares of the slots, of the entries
+ *	wbufs-unshared, entries-unshared  nodes have no shares of the wbufs, of the entries
  *	pinned-counts	a node's share of entries is used by what waits for other nodes
  *	two-wanted	who waits for an entry is told when there are two
- *	slot-untold, entry-untold  who waits for one is not told
+ *	wbuf-untold, entry-untold  who waits for one is not told
  *	next-asleep	nor the next of a line when the first gives up
  *
  * Of what is sealed, in either:

@@ -136,7 +136,7 @@ void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_
 		front_fast_sync(req, inode);
 		return;
 	}
-	if (inode->disk->failed || !inode->slots) {
+	if (inode->disk->failed || !inode->wbufs) {
 		fuse_reply_err(req, inode->disk->failed ? EIO : 0);
 		return;
 	}

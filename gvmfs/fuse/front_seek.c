@@ -2,7 +2,7 @@
 /*
  * front_seek.c - finds data and holes of a file (SEEK_DATA, SEEK_HOLE), in units of chunks.
  *
- * A zero range may be called data, but data must never be called a hole. The index and the slots tell
+ * A zero range may be called data, but data must never be called a hole. The index and the wbufs tell
  * what was written to gvmfs. Beside a writer that maps the file, the kernel alone may know that a
  * page is dirty: what looks like a hole is then written back first (pagecache.h), and looked at
  * again. Where that is impossible or takes too long, the file counts as data from there to its end.
@@ -32,12 +32,12 @@ struct seek {
 	uint64_t clean, clean_end; /* the kernel had no dirty pages in these chunks when the last look began */
 };
 
-/* `slot`: the first chunk from this one on that has a slot. */
-static bool may_be_data(struct inode *inode, uint64_t chunk, uint64_t slot)
+/* `wbuf`: the first chunk from this one on that has a wbuf. */
+static bool may_be_data(struct inode *inode, uint64_t chunk, uint64_t wbuf)
 {
 	uint64_t entry = inode->index[chunk];
 
-	return chunk == slot || (entry && !(entry & GVM_VERSION_ZERO)) ||
+	return chunk == wbuf || (entry && !(entry & GVM_VERSION_ZERO)) ||
 	       (inode->resident && resident_may_have(inode->resident, chunk));
 }
 
@@ -53,16 +53,16 @@ static uint64_t next_resident(struct resident *r, uint64_t chunk)
  * next one is said to. */
 static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
-	uint64_t slot = slots_next_chunk(&w->store->slots, inode, chunk), looked;
+	uint64_t wbuf = wbufs_next_chunk(&w->store->wbufs, inode, chunk), looked;
 
 	for (looked = 0; chunk < chunks && looked < LOOKS_AT_A_TIME; chunk++, looked++) {
 		/* What was never written is passed over as a whole. */
-		uint64_t here = inode->resident ? next_resident(inode->resident, chunk) : slot;
+		uint64_t here = inode->resident ? next_resident(inode->resident, chunk) : wbuf;
 		uint64_t sent = journal_index_next(w->journal, inode->nr, chunk);
 
-		here = here < slot ? here : slot;
+		here = here < wbuf ? here : wbuf;
 		chunk = sent < here ? sent : here;
-		if (chunk >= chunks || may_be_data(inode, chunk, slot))
+		if (chunk >= chunks || may_be_data(inode, chunk, wbuf))
 			break;
 	}
 	return chunk < chunks ? chunk : chunks;
@@ -71,14 +71,14 @@ static uint64_t next_data(struct worker *w, struct inode *inode, uint64_t chunk,
 /* The next chunk from `chunk` on that is a hole; the region's end if there is none, or none for long. */
 static uint64_t next_hole(struct worker *w, struct inode *inode, uint64_t chunk, uint64_t chunks)
 {
-	uint64_t slot = slots_next_chunk(&w->store->slots, inode, chunk), looked;
+	uint64_t wbuf = wbufs_next_chunk(&w->store->wbufs, inode, chunk), looked;
 
 	for (looked = 0; chunk < chunks && looked < LOOKS_AT_A_TIME; chunk++, looked++) {
-		if (slot < chunk) {
-			slot = slots_next_chunk(&w->store->slots, inode, chunk);
-			looked += JOURNAL_SLOTS; /* that many it has looked at */
+		if (wbuf < chunk) {
+			wbuf = wbufs_next_chunk(&w->store->wbufs, inode, chunk);
+			looked += JOURNAL_WBUFS; /* that many it has looked at */
 		}
-		if (!may_be_data(inode, chunk, slot))
+		if (!may_be_data(inode, chunk, wbuf))
 			return chunk;
 	}
 	return chunks;

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_write.c - WRITEs: into slots by way of the store (write.h), or into the memory of a client on the fast path
+ * front_write.c - WRITEs: into wbufs by way of the store (write.h), or into the memory of a client on the fast path
  * (resident.h); one past the end makes the file larger first.
  *
  * One that waits keeps its data: the request's own buffer or, where little of them is left, a copy. When the fast

@@ -61,13 +61,13 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 		return (size_t)snprintf(buf, size,
 					"staged_chunks %u\nrestarts %u\nworker_pid %d\nnodes %u\n"
 					"nodes_up %u\nnames_even %d\n",
-					slots_used(&w->store->slots), w->journal->super->starts - 1,
+					wbufs_used(&w->store->wbufs), w->journal->super->starts - 1,
 					(int)getpid(), w->pool->count, up, w->names->even);
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
 				"region_nodes %u\nnodes_away %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
 				"resident_bytes %llu\nresident_peak_bytes %llu\nreplay_left %u\nlone_rotten %u\nscrubs %u\n",
-				inode->slots, (unsigned long long)d->rec.size_bytes,
+				inode->wbufs, (unsigned long long)d->rec.size_bytes,
 				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec), d->failed != 0,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
 				GVM_PAGE_BYTES * (unsigned long long)(r ? resident_here(r) : 0),

@@ -134,7 +134,7 @@ struct inode *front_content(fuse_req_t req, fuse_ino_t ino)
  * do not.) */
 static bool attr_lasts(const struct inode *inode, const struct stat *st)
 {
-	return !st->st_size || (st->st_blocks > FEW_BLOCKS && !inode->slots);
+	return !st->st_size || (st->st_blocks > FEW_BLOCKS && !inode->wbufs);
 }
 
 void front_reply_attr(struct worker *w, fuse_req_t req, struct inode *inode)

@@ -44,7 +44,7 @@ const uint8_t *page_find(struct store *s, struct inode *inode, uint64_t chunk, u
 		if (s->env->resident_page(s, inode, chunk, page, scratch))
 			return scratch;
 	} else {
-		const uint8_t *p = slots_page(&s->slots, inode, chunk, page);
+		const uint8_t *p = wbufs_page(&s->wbufs, inode, chunk, page);
 
 		if (p)
 			return p;

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
  * read.h - READs, and the search for a page's content, which is nowhere else. The content is, in this order: in
- * the fast path's memory (or, without the fast path, in a slot); zero if the index says so; in the cache if it is
+ * the fast path's memory (or, without the fast path, in a wbuf); zero if the index says so; in the cache if it is
  * valid there; on the node.
  *
  * Decides through store_env.h only, so that simulators can link it. FUSE's side of a READ:

@@ -165,9 +165,9 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 
 static void flushed(struct worker *w, struct flush *f)
 {
-	const struct slot *slot = (const struct slot *)f;
+	const struct wbuf *wbuf = (const struct wbuf *)f;
 
-	sealed_judge(f, sealing_known(slot->inode, f->chunk));
+	sealed_judge(f, sealing_known(wbuf->inode, f->chunk));
 	store_flushed(w->store, f); /* the turn comes when all outcomes are known */
 }
 
@@ -224,15 +224,15 @@ int store_open(struct worker *w)
 	s->env = &calls;
 	s->owner = w;
 	s->stats = &w->journal->super->stats;
-	s->slots.disk = w->journal->slots;
-	s->slots.data = w->journal->slot_data;
-	s->slots.mark32 = journal_publish32;
-	s->slots.mark64 = journal_publish64;
-	s->slots.spill.disk = w->journal->spill;
-	s->slots.spill.data = w->journal->spill_data;
-	s->slots.spill.mark32 = journal_publish32;
-	s->slots.spill.release = journal_spill_release;
-	s->slots.spill.pages_max = host_pages > 0 ? (uint64_t)host_pages / SPILL_PART : 0;
+	s->wbufs.disk = w->journal->wbufs;
+	s->wbufs.data = w->journal->wbuf_data;
+	s->wbufs.mark32 = journal_publish32;
+	s->wbufs.mark64 = journal_publish64;
+	s->wbufs.spill.disk = w->journal->spill;
+	s->wbufs.spill.data = w->journal->spill_data;
+	s->wbufs.spill.mark32 = journal_publish32;
+	s->wbufs.spill.release = journal_spill_release;
+	s->wbufs.spill.pages_max = host_pages > 0 ? (uint64_t)host_pages / SPILL_PART : 0;
 	s->sealed = w->sealer;
 	store_begin(s, data, scratch);
 	return 0;

@@ -5,7 +5,7 @@
 
 struct worker;
 
-/* Makes w->store, which takes over the journal's slots; the writers must run. 0 or a negative
+/* Makes w->store, which takes over the journal's wbufs; the writers must run. 0 or a negative
  * errno. */
 int store_open(struct worker *w);
 

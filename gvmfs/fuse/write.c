@@ -55,7 +55,7 @@ static void write_end(struct store *s, struct store_write *wr, int error)
 	while ((next = TAILQ_FIRST(&wr->after)))
 		store_due(s, next);
 	wr->done(s, wr, error);
-	if (!error && slots_are_short(&s->slots, node))
+	if (!error && wbufs_are_short(&s->wbufs, node))
 		store_seal_oldest(s);
 }
 
@@ -112,7 +112,7 @@ static bool part_complete(struct store *s, struct store_write *wr, struct part *
 /* Where so many wait for the chunk's node that this one may not. */
 static bool part_spill(struct store *s, struct store_write *wr, const struct part *p, uint32_t pages)
 {
-	struct spill *spill = &s->slots.spill;
+	struct spill *spill = &s->wbufs.spill;
 	struct spill_place *place;
 
 	if (!wr->data || wr->bounded)
@@ -127,39 +127,39 @@ static bool part_spill(struct store *s, struct store_write *wr, const struct par
 	return true;
 }
 
-static void part_put(struct store *s, struct store_write *wr, const struct part *p, struct slot *slot)
+static void part_put(struct store *s, struct store_write *wr, const struct part *p, struct wbuf *wbuf)
 {
 	for (unsigned i = 0; i < 2; i++)
 		if (p->edge[i])
-			slot_complete(&s->slots, slot, i ? p->last : p->first, p->edge[i]);
-	slot_write(&s->slots, slot, p->from, p->to, wr->data ? wr->data + (wr->off - wr->data_off) : NULL);
-	if (slot_disk(&s->slots, slot)->pages == ~0u)
-		store_seal(s, slot);
+			wbuf_complete(&s->wbufs, wbuf, i ? p->last : p->first, p->edge[i]);
+	wbuf_write(&s->wbufs, wbuf, p->from, p->to, wr->data ? wr->data + (wr->off - wr->data_off) : NULL);
+	if (wbuf_disk(&s->wbufs, wbuf)->pages == ~0u)
+		store_seal(s, wbuf);
 }
 
-/* Puts one chunk's part of the write into its slot, or spills it. False: it waits for a slot or a page. */
+/* Puts one chunk's part of the write into its wbuf, or spills it. False: it waits for a wbuf or a page. */
 static bool write_part(struct store *s, struct store_write *wr)
 {
 	struct inode *inode = wr->wait.inode;
 	uint64_t left = wr->stop - wr->off;
 	struct part p = { .chunk = wr->off / GVM_CHUNK_BYTES, .from = wr->off % GVM_CHUNK_BYTES };
-	struct slot *slot = slots_collecting(&s->slots, inode, p.chunk);
+	struct wbuf *wbuf = wbufs_collecting(&s->wbufs, inode, p.chunk);
 	uint32_t pages;
 
 	p.to = left < GVM_CHUNK_BYTES - p.from ? p.from + (uint32_t)left : GVM_CHUNK_BYTES;
 	p.first = p.from / GVM_PAGE_BYTES;
 	p.last = (p.to - 1) / GVM_PAGE_BYTES;
 	pages = (uint32_t)(((1ull << (p.last - p.first + 1)) - 1) << p.first);
-	/* Zeros over a chunk that was never written need no slot. */
-	if (slot || wr->data || s->env->index(s, inode, p.chunk) ||
-	    ((slots_sealed(&s->slots, inode, p.chunk) || spill_find(&s->slots.spill, inode, p.chunk)) &&
+	/* Zeros over a chunk that was never written need no wbuf. */
+	if (wbuf || wr->data || s->env->index(s, inode, p.chunk) ||
+	    ((wbufs_sealed(&s->wbufs, inode, p.chunk) || spill_find(&s->wbufs.spill, inode, p.chunk)) &&
 	     !mutant("hole-skipped"))) {
 		if (!part_complete(s, wr, &p))
 			return false;
-		if (!slot)
-			slot = store_slot_open(s, inode, p.chunk);
-		if (slot) {
-			part_put(s, wr, &p, slot);
+		if (!wbuf)
+			wbuf = store_wbuf_open(s, inode, p.chunk);
+		if (wbuf) {
+			part_put(s, wr, &p, wbuf);
 		} else if (!part_spill(s, wr, &p, pages)) {
 			write_stall(s, wr, p.chunk);
 			return false;

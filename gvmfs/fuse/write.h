@@ -1,12 +1,12 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * write.h - WRITEs, and requests to make ranges zero, on their way into slots.
+ * write.h - WRITEs, and requests to make ranges zero, on their way into wbufs.
  *
- * Those that overlap are done in the order in which they came: one that waits for a slot or for the rest of a page
+ * Those that overlap are done in the order in which they came: one that waits for a wbuf or for the rest of a page
  * keeps what came before the other, which has stored to the same page since. Tens of thousands may wait for a dead node,
  * and faults wait while one is looked for that overlaps: so it is looked for by chunk.
  *
- * The written pages go into slots of the journal, and then the WRITE is answered: from then on a killed worker
+ * The written pages go into wbufs of the journal, and then the WRITE is answered: from then on a killed worker
  * cannot lose it. If only a part of a page is written the rest is filled in first, from a node if need be.
  *
  * Decides through store_env.h only, so that simulators can link it. FUSE's side of a WRITE:
@@ -19,15 +19,15 @@
 
 struct store_write {
 	struct store_wait wait; /* first */
-	/* Called once, from a turn: 0 or a negative errno (a part may be in slots all the same). The request, and its
+	/* Called once, from a turn: 0 or a negative errno (a part may be in wbufs all the same). The request, and its
 	 * data, belong to the caller again. */
 	void (*done)(struct store *s, struct store_write *wr, int error);
 	const uint8_t *data; /* of data_off on; NULL: zeros. Must not change before done(); may be moved */
 	uint64_t data_off;
-	uint64_t begin, off, end; /* the whole range, and where the part begins that is not in slots yet */
+	uint64_t begin, off, end; /* the whole range, and where the part begins that is not in wbufs yet */
 	uint64_t stop;	/* what follows was cut off from the region meanwhile; otherwise `end` */
 	bool of_cut;	/* zeros that belong to the region's cut: they do not wait for its end, nor for what does */
-	bool stalled; /* it has had to wait for a slot */
+	bool stalled; /* it has had to wait for a wbuf */
 	bool bounded; /* there cannot be too many such: it is not spilled */
 	uint64_t number; /* of all that came */
 	TAILQ_ENTRY(store_write) in; /* inode->writes */

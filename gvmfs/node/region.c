@@ -200,11 +200,11 @@ static void detach_work(struct job *job, struct pool *pool)
 		journal_index_give_back(rj->w->journal, rj->inode->nr, 0);
 }
 
-/* With journal slots left, a flush may still read the index: then the next attachment clears it. */
+/* With journal wbufs left, a flush may still read the index: then the next attachment clears it. */
 static void detach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
 {
 	struct journal_inode *d = inode->disk;
-	struct region_job *rj = region_job_new(w, inode, done, arg, inode->slots ? region_job_detach : detach_work,
+	struct region_job *rj = region_job_new(w, inode, done, arg, inode->wbufs ? region_job_detach : detach_work,
 					       plain_end, d->rec.size_bytes);
 
 	if (rj)
@@ -213,7 +213,7 @@ static void detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 		rj->room_owed &= !d->failed && !replicas_are_moving(inode);
 	for (unsigned i = 0; rj && (rj->tidies || rj->room_owed) && i < d->rec.node_count; i++)
 		rj->down[i] = gvm_conn_state(region_node_conn(w, inode, i)) != GVM_CONN_UP;
-	inode->empty_epoch = !inode->slots && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
+	inode->empty_epoch = !inode->wbufs && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	replicas_close(inode);
 	w->region_events->detached(w, inode);
@@ -524,6 +524,6 @@ void region_fail(struct worker *w, struct inode *inode, uint64_t chunk, int erro
 	log_loss(d->rec.name,
 		 "FAILED: chunk %llu: %s. Every further access is an I/O error; %u chunks written "
 		 "since the last acknowledgement are lost",
-		 (unsigned long long)chunk, error_text(error), inode->slots);
+		 (unsigned long long)chunk, error_text(error), inode->wbufs);
 	w->region_events->failed(w, inode, error_text(error));
 }

@@ -232,8 +232,8 @@ void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
 	else if (!epoch && d->epoch)
 		LIST_REMOVE(inode, attached_entry);
 	journal_publish64(&d->epoch, epoch);
-	/* With slots left, a writer thread may still read the map for a flush of the region. */
-	if (!epoch && !inode->slots)
+	/* With wbufs left, a writer thread may still read the map for a flush of the region. */
+	if (!epoch && !inode->wbufs)
 		inode_unknow(inode);
 }
 
@@ -300,7 +300,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 
 	if (!nr || d->use != INODE_UNLINKED || d->rec.kind != RECORD_GONE || d->lookups || !rt)
 		return;
-	if (rt->busy || rt->opens || rt->slots || rt->entries || rt->asking || rt->emptying || rt->in_handshake ||
+	if (rt->busy || rt->opens || rt->wbufs || rt->entries || rt->asking || rt->emptying || rt->in_handshake ||
 	    rt->resident || rt->parked || rt->times_saving || rt->watch_listed || rt->replicas)
 		return;
 	if (rt->times_due_ns)
@@ -422,7 +422,7 @@ static uint64_t inode_held_bytes(const struct inodes *in, unsigned nr)
 
 	if (!in->j->inodes[nr].rec.size_bytes)
 		return 0;
-	if (!rt || rt->slots || rt->opens_dirtying || rt->resident)
+	if (!rt || rt->wbufs || rt->opens_dirtying || rt->resident)
 		return held;
 	return (in->j->inodes[nr].epoch ? inode_is_empty(in, nr) : was_left_empty(rt)) ? 0 : held;
 }

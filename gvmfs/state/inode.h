@@ -46,13 +46,13 @@ struct inode {
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* opens that may put pages into the page cache */
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
-	unsigned slots; /* journal slots that hold its unacknowledged writes, and `spilled` */
+	unsigned wbufs; /* journal wbufs that hold its unacknowledged writes, and `spilled` */
 	unsigned spilled; /* places that do: store/spill.h */
 	struct spill_places spilled_places; /* these, oldest first; valid while there are some */
 	struct spill_shares spill_shares;
-	uint64_t synced; /* slots with order numbers up to this one are not to collect: an fsync waits for them, or did */
+	uint64_t synced; /* wbufs with order numbers up to this one are not to collect: an fsync waits for them, or did */
 	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
-				     * journal slot or may need one */
+				     * journal wbuf or may need one */
 	struct store_writes wide_writes; /* of these, those of many chunks: fuse/write.h */
 	bool cutting; /* it is about to get a smaller size, cut_bytes: store_cut_begin() */
 	uint64_t cut_bytes;

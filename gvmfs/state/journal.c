@@ -16,7 +16,7 @@
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
-	PART_SUPER, PART_INODES, PART_HANDLES, PART_SLOTS, PART_SESSIONS, PART_VIEWS, PART_TAILS, PART_DATA, PART_SPILL,
+	PART_SUPER, PART_INODES, PART_HANDLES, PART_WBUFS, PART_SESSIONS, PART_VIEWS, PART_TAILS, PART_DATA, PART_SPILL,
 	PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
 };
 
@@ -24,11 +24,11 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_SUPER] = sizeof(struct journal_super),
 	[PART_INODES] = JOURNAL_INODES * sizeof(struct journal_inode),
 	[PART_HANDLES] = JOURNAL_HANDLES * sizeof(struct journal_handle),
-	[PART_SLOTS] = JOURNAL_SLOTS * sizeof(struct journal_slot),
+	[PART_WBUFS] = JOURNAL_WBUFS * sizeof(struct journal_wbuf),
 	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
 	[PART_VIEWS] = JOURNAL_INODES * RECORD_SLOTS * sizeof(uint64_t),
 	[PART_TAILS] = JOURNAL_INODES * GVM_PAGE_BYTES,
-	[PART_DATA] = (uint64_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES,
+	[PART_DATA] = (uint64_t)JOURNAL_WBUFS * GVM_CHUNK_BYTES,
 	[PART_SPILL] = JOURNAL_SPILL * sizeof(struct journal_spill),
 	[PART_SPILL_DATA] = (uint64_t)JOURNAL_SPILL * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
@@ -58,11 +58,11 @@ static int journal_map(struct journal *j, int fd)
 	j->super = (void *)(base + part_offset(PART_SUPER));
 	j->inodes = (void *)(base + part_offset(PART_INODES));
 	j->handles = (void *)(base + part_offset(PART_HANDLES));
-	j->slots = (void *)(base + part_offset(PART_SLOTS));
+	j->wbufs = (void *)(base + part_offset(PART_WBUFS));
 	j->sessions = (void *)(base + part_offset(PART_SESSIONS));
 	j->views = (void *)(base + part_offset(PART_VIEWS));
 	j->tails = base + part_offset(PART_TAILS);
-	j->slot_data = base + part_offset(PART_DATA);
+	j->wbuf_data = base + part_offset(PART_DATA);
 	j->spill = (void *)(base + part_offset(PART_SPILL));
 	j->spill_data = base + part_offset(PART_SPILL_DATA);
 	j->index = base + part_offset(PART_INDEX);

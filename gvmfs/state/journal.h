@@ -7,10 +7,10 @@
  * store (journal_publish32/64), since a worker may be killed between any two instructions.
  *
  * Layout (sparse; untouched parts take no memory):
- *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | slots[JOURNAL_SLOTS]
+ *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | wbufs[JOURNAL_WBUFS]
  *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
  *	| tails (JOURNAL_INODES x a page)
- *	| slot data (JOURNAL_SLOTS x 128 KiB) | spill[JOURNAL_SPILL] | their data (JOURNAL_SPILL x 128 KiB)
+ *	| wbuf data (JOURNAL_WBUFS x 128 KiB) | spill[JOURNAL_SPILL] | their data (JOURNAL_SPILL x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| seal_known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
@@ -33,8 +33,8 @@
 
 #define JOURNAL_INODES	     4096u
 #define JOURNAL_HANDLES	     8192u
-#ifndef JOURNAL_SLOTS
-#define JOURNAL_SLOTS	     128u
+#ifndef JOURNAL_WBUFS
+#define JOURNAL_WBUFS	     128u
 #endif
 #ifndef JOURNAL_SPILL
 #define JOURNAL_SPILL	     262144u
@@ -120,30 +120,30 @@ struct journal_handle {
 	uint64_t unique; /* of the OPEN or CREATE request: a resent one gets the same handle again */
 };
 
-enum slot_state {
-	SLOT_FREE = 0,
-	SLOT_OPEN,   /* takes further writes */
-	SLOT_SEALED, /* being sent under `version`; its data are immutable */
+enum wbuf_state {
+	WBUF_FREE = 0,
+	WBUF_OPEN,   /* takes further writes */
+	WBUF_SEALED, /* being sent under `version`; its data are immutable */
 };
 
 /* Pages of one chunk that the kernel wrote and the nodes have not acknowledged yet. */
-struct journal_slot {
-	uint32_t state; /* enum slot_state; published last */
+struct journal_wbuf {
+	uint32_t state; /* enum wbuf_state; published last */
 	uint32_t inode;
 	uint64_t chunk;
-	uint32_t pages; /* bit p: page p of the slot's data is valid; published after the data */
+	uint32_t pages; /* bit p: page p of the wbuf's data is valid; published after the data */
 	uint32_t tried;	  /* it was sent under lower versions too: nodes may have them */
-	uint64_t version; /* of the PUT; set before SLOT_SEALED; +1 before a sealing mount encrypts and sends again */
+	uint64_t version; /* of the PUT; set before WBUF_SEALED; +1 before a sealing mount encrypts and sends again */
 };
 
 enum spill_state { SPILL_FREE = 0, SPILL_TAKEN };
 
-/* Pages of one chunk that the kernel wrote, and that wait for a slot: store/spill.h. */
+/* Pages of one chunk that the kernel wrote, and that wait for a wbuf: store/spill.h. */
 struct journal_spill {
 	uint32_t state; /* enum spill_state; published last */
 	uint32_t inode;
 	uint64_t chunk;
-	uint32_t pages; /* as in a slot; SPILL_FREE: not 0 if the place still takes memory */
+	uint32_t pages; /* as in a wbuf; SPILL_FREE: not 0 if the place still takes memory */
 	uint32_t used;	/* at some time: the first place that is not is followed by none */
 };
 
@@ -187,11 +187,11 @@ struct journal {
 	struct journal_super *super;
 	struct journal_inode *inodes;
 	struct journal_handle *handles;
-	struct journal_slot *slots;
+	struct journal_wbuf *wbufs;
 	struct journal_session *sessions;
 	uint64_t *views;
 	uint8_t *tails;
-	uint8_t *slot_data;
+	uint8_t *wbuf_data;
 	struct journal_spill *spill;
 	uint8_t *spill_data;
 	uint8_t *index;
@@ -204,10 +204,10 @@ int journal_open(struct journal *j, int fd);
 /* Unmaps it (j->fd stays open): for a child process that does not use it and may outlive its parent. */
 void journal_close(const struct journal *j);
 
-static inline uint8_t *journal_slot_data(const struct journal *j, unsigned slot)
+static inline uint8_t *journal_wbuf_data(const struct journal *j, unsigned wbuf)
 {
-	assert(slot < JOURNAL_SLOTS);
-	return j->slot_data + (size_t)slot * GVM_CHUNK_BYTES;
+	assert(wbuf < JOURNAL_WBUFS);
+	return j->wbuf_data + (size_t)wbuf * GVM_CHUNK_BYTES;
 }
 
 /* Of an attached inode whose slots have several replicas: one word of node/views.h for each slot. */

@@ -157,7 +157,7 @@ static void flush_lose(struct flush *f)
 		lost_go(f);
 }
 
-/* Copies the slot's pages over the fetched ones. (Pages of an eviction were read into place.) */
+/* Copies the wbuf's pages over the fetched ones. (Pages of an eviction were read into place.) */
 static void overlay(struct flush *f)
 {
 	if (!f->data)

@@ -3,7 +3,7 @@
  * flush.h - which pages of a chunk are sent to its nodes, and how: the decisions of a writer
  * (writer.h).
  *
- * A flush sends either the pages of a sealed slot, which do not change any more, or a chunk that the fast
+ * A flush sends either the pages of a sealed wbuf, which do not change any more, or a chunk that the fast
  * path (resident.h) evicts or has to save. The latter is read from the client's memory first, and only
  * pages whose hash differs from that of the node's copy are sent. A block of which only some pages are
  * known is completed: the others are fetched. The node gets the whole chunk or the changed blocks; if it

@@ -6,7 +6,7 @@
  * drained: node/drain.h). With several replicas, a flush goes to all members of the view of the
  * chunk's placement slot (node/views.h), and is stored when all of them have it. If a member
  * failed, the flush waits here for a view without it. If the member is back before that, pages of a
- * write slot (slots.h) are sent to it again under the same version. Pages that the fast path evicts
+ * wbuf (wbufs.h) are sent to it again under the same version. Pages that the fast path evicts
  * may have changed, and sealed pages would be other bytes: their flush fails with -EAGAIN, and
  * comes again under a new version. A flush that comes while a replica is about to become a member
  * (node/fill.h) is held for a moment. If a node failed for a passing reason, or for one of this

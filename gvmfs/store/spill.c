@@ -149,11 +149,11 @@ static void share_count(struct spill *p, struct spill_share *of, int count, int 
 {
 	node_count(of->node, count, pages);
 	of->inode->spilled += (unsigned)count;
-	of->inode->slots += (unsigned)count;
+	of->inode->wbufs += (unsigned)count;
 	p->count += (unsigned)count;
 	p->pages += (uint64_t)pages;
 	assert(p->count <= p->end && p->count >= of->node->count && p->pages >= of->node->pages &&
-	       of->inode->slots >= of->inode->spilled);
+	       of->inode->wbufs >= of->inode->spilled);
 }
 
 /* Takes the place, which is counted elsewhere, or nowhere, by now, out of its share. */

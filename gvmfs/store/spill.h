@@ -1,23 +1,23 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * spill.h - pages that the kernel has written to chunks that get no slot (slots.h), in the journal.
+ * spill.h - pages that the kernel has written to chunks that get no wbuf (wbufs.h), in the journal.
  *
- * Each WRITE that waits for a slot is one of the requests that the kernel lets all regions of the mount have
+ * Each WRITE that waits for a wbuf is one of the requests that the kernel lets all regions of the mount have
  * unanswered, and write-back of a region on a dead node is any number of them. So beyond a number (store.h) such a WRITE's
- * pages are spilled here, and it is answered. A chunk's spilled pages are newer than those in a slot that is being sent; once
- * the chunk may have a slot that is COLLECTING they move there, so it never has both. Nothing is sent from here.
+ * pages are spilled here, and it is answered. A chunk's spilled pages are newer than those in a wbuf that is being sent; once
+ * the chunk may have a wbuf that is COLLECTING they move there, so it never has both. Nothing is sent from here.
  *
  * A place has room for a chunk, but takes memory only for pages that were written. What all may take is bounded, and the
  * chunks of one node may take as much of it as they leave to others.
  *
  * Places are kept by inode and node (shares), shares by node, so that nothing has to be looked for among those of other
- * regions, or of nodes whose chunks get no slot. A chunk may move to another node: its place stays where it was until
+ * regions, or of nodes whose chunks get no wbuf. A chunk may move to another node: its place stays where it was until
  * that is noticed (spill_move()).
  *
  * A worker may be killed between any two instructions, so each change ends with one atomic store (mark32). Its successor
  * finds a place
  * - FREE, with pages: they are of no use, and may still take memory;
- * - TAKEN, and a slot that is COLLECTING for the same chunk: the pages were about to move there. They move again.
+ * - TAKEN, and a wbuf that is COLLECTING for the same chunk: the pages were about to move there. They move again.
  */
 #ifndef GVMFS_SPILL_H
 #define GVMFS_SPILL_H
@@ -31,7 +31,7 @@
 
 struct spill_place {
 	struct spill_share *of; /* NULL: it is FREE */
-	uint64_t order; /* as a slot's */
+	uint64_t order; /* as a wbuf's */
 	LIST_ENTRY(spill_place) bucket;
 	TAILQ_ENTRY(spill_place) in; /* its share; or, FREE, one of the lists */
 	TAILQ_ENTRY(spill_place) age; /* inode->spilled_places */
@@ -101,7 +101,7 @@ uint64_t spill_oldest(const struct inode *inode);
  * order number. NULL: there is no room, or no memory. */
 struct spill_place *spill_open(struct spill *p, struct inode *inode, uint64_t chunk, const void *node, uint32_t pages,
 				 uint64_t order);
-/* As slot_complete() and slot_write(). */
+/* As wbuf_complete() and wbuf_write(). */
 void spill_complete(struct spill *p, struct spill_place *place, unsigned page, const uint8_t *content);
 void spill_write(struct spill *p, struct spill_place *place, uint32_t from, uint32_t to, const uint8_t *data);
 /* The place's chunk is on this node now. May free its share and its spill_node. False: no memory, and nothing changes. */

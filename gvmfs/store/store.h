@@ -3,9 +3,9 @@
  * store.h - cache and write-back of regions that the kernel's page cache serves: READ and WRITE go through it.
  *
  * The kernel's page cache is the resident store. Pages that the kernel wrote and no node has acknowledged are in
- * the journal's slots (slots.h); fetched chunks are in a small cache for a moment (cache.h). READs, WRITEs and
- * zeros (fuse/read.h, fuse/write.h) are requests that wait here for pages, cache entries or slots; fsyncs wait
- * until slots are FREE. When no slot is free, WRITEs wait (the kernel then throttles the tasks that dirty pages);
+ * the journal's wbufs (wbufs.h); fetched chunks are in a small cache for a moment (cache.h). READs, WRITEs and
+ * zeros (fuse/read.h, fuse/write.h) are requests that wait here for pages, cache entries or wbufs; fsyncs wait
+ * until wbufs are FREE. When no wbuf is free, WRITEs wait (the kernel then throttles the tasks that dirty pages);
  * READs do not. Where so many wait that the kernel would soon let no region have more of them unanswered, the pages of
  * further ones are spilled (spill.h).
  *
@@ -29,15 +29,15 @@
 #define GVMFS_STORE_H
 
 #include "cache.h"
-#include "slots.h"
+#include "wbufs.h"
 
-#define STORE_AGE_NS   20000000ull /* a slot is sent after it has collected for so long */
+#define STORE_AGE_NS   20000000ull /* a wbuf is sent after it has collected for so long */
 #define STORE_RETRY_NS 1000000000ull
 #ifndef STORE_SEALED_ENOUGH
-#define STORE_SEALED_ENOUGH 32u /* slots SENDING or REFUSED, over all nodes: keeps the writers busy */
+#define STORE_SEALED_ENOUGH 32u /* wbufs SENDING or REFUSED, over all nodes: keeps the writers busy */
 #endif
 
-/* So many WRITEs may wait for slots, and those for one node as many of them as they leave to others; further ones are
+/* So many WRITEs may wait for wbufs, and those for one node as many of them as they leave to others; further ones are
  * spilled. Far from the 65,535 requests that the kernel lets the mount have unanswered. */
 #ifndef STORE_STALLED
 #define STORE_STALLED 16384u
@@ -56,7 +56,7 @@ enum store_wait_state {
 	WAIT_DUE,     /* in store->due, to be tried by the turn; perhaps still linked */
 	WAIT_PAGES,   /* linked to entries */
 	WAIT_ENTRIES, /* no entry is free or allowed: in a lane of store->starved */
-	WAIT_SLOT,    /* no slot is free or allowed: in a lane of store->stalled */
+	WAIT_WBUF,    /* no wbuf is free or allowed: in a lane of store->stalled */
 	WAIT_ORDER,   /* a WRITE that came earlier overlaps it: in that one's list */
 	WAIT_CUT,     /* it reaches behind the end that its region is about to get: in store->held */
 };
@@ -69,13 +69,13 @@ struct store_wait {
 	enum store_wait_state state;
 	int error;	       /* not 0: the request has to end with this error */
 	TAILQ_ENTRY(store_wait) in; /* a list, by its state */
-	struct store_lane *lane; /* WAIT_ENTRIES, WAIT_SLOT */
+	struct store_lane *lane; /* WAIT_ENTRIES, WAIT_WBUF */
 	struct store_waits *order; /* WAIT_ORDER: that list */
 	struct cache_link on[2];
-	const void *nodes[2];  /* WAIT_ENTRIES, WAIT_SLOT: the nodes of its chunks */
+	const void *nodes[2];  /* WAIT_ENTRIES, WAIT_WBUF: the nodes of its chunks */
 	unsigned count;	       /* WAIT_ENTRIES: how many entries it needs */
-	uint64_t chunk;	       /* WAIT_SLOT: the chunk that needs a slot */
-	uint64_t deadline_ns;  /* WAIT_SLOT, WAIT_CUT: 0: none */
+	uint64_t chunk;	       /* WAIT_WBUF: the chunk that needs a wbuf */
+	uint64_t deadline_ns;  /* WAIT_WBUF, WAIT_CUT: 0: none */
 };
 
 /*
@@ -97,7 +97,7 @@ struct store_sync {
 	void (*done)(struct store *s, struct store_sync *sync, int error);
 	struct inode *inode;
 	uint64_t deadline_ns; /* 0: none */
-	uint64_t until;	      /* it waits for slots with order numbers up to this one */
+	uint64_t until;	      /* it waits for wbufs with order numbers up to this one */
 	TAILQ_ENTRY(store_sync) in;
 };
 
@@ -106,7 +106,7 @@ struct store {
 	void *owner; /* for the environment's use */
 	struct stats *stats; /* of the mount */
 	bool sealed;	     /* what is sent is sealed: memnode/SEAL.md */
-	struct slots slots;
+	struct wbufs wbufs;
 	struct cache cache;
 	uint64_t events; /* READs that came plus GETs that were sent: a clock that orders them */
 	uint8_t *scratch; /* for the READ that is being tried: STORE_SCRATCH pages */
@@ -114,8 +114,8 @@ struct store {
 	/* Noted since the last turn: */
 	bool again;   /* the turn has something to do */
 	bool turning; /* a turn is running */
-	bool slots_news, entries_news; /* requests that wait for slots, or for entries, may go on */
-	bool seal_all, sweep; /* all slots have to be sent; entries of closed inodes have to go */
+	bool wbufs_news, entries_news; /* requests that wait for wbufs, or for entries, may go on */
+	bool seal_all, sweep; /* all wbufs have to be sent; entries of closed inodes have to go */
 	uint64_t tidy_ns; /* when store_tidy() goes on */
 	uint64_t look_ns; /* and store_spill_look() */
 	bool spill_moved; /* something spilled was found to be on another node: for the next tick, so that a turn has an end */
@@ -138,7 +138,7 @@ struct store {
  * ---- The beginning, the turn, the clock
  */
 
-/* The caller has filled in slots.{disk,data,mark32,mark64}, what is given of slots.spill, env, owner, stats and sealed; the
+/* The caller has filled in wbufs.{disk,data,mark32,mark64}, what is given of wbufs.spill, env, owner, stats and sealed; the
  * rest is zero. data has room for CACHE_ENTRIES chunks, scratch for STORE_SCRATCH pages. Takes over what the journal has
  * of writes; a turn has to follow. */
 void store_begin(struct store *s, uint8_t *data, uint8_t *scratch);
@@ -155,12 +155,12 @@ uint64_t store_tick(struct store *s, uint64_t now_ns);
 
 /* The caller has filled in sync->done and sync->deadline_ns. */
 void store_sync(struct store *s, struct store_sync *sync, struct inode *inode);
-/* The request's caller is being killed: the request ends with -EINTR. What it has put into slots stays
+/* The request's caller is being killed: the request ends with -EINTR. What it has put into wbufs stays
  * written. */
 void store_cancel(struct store *s, struct store_wait *wait);
 /* A GET has brought these pages into e->data. */
 void store_piece(struct cache_entry *e, uint32_t pages);
-/* Pages that were in a slot, or being cut off, at some time since the GET was sent: the node's copy may be newer or
+/* Pages that were in a wbuf, or being cut off, at some time since the GET was sent: the node's copy may be newer or
  * older than the version that the index names. In a sealed answer their age is not checked, and
  * store_piece() leaves them out. */
 uint32_t store_in_flux(const struct cache_entry *e);
@@ -171,7 +171,7 @@ void store_doubt(struct cache_entry *e, uint32_t pages);
 void store_spoilt(struct cache_entry *e, uint32_t pages);
 /* A GET has ended with 0 or a negative errno. */
 void store_fetched(struct cache_entry *e, int error);
-/* A writer has handed a slot's flush back, with its outcome. */
+/* A writer has handed a wbuf's flush back, with its outcome. */
 void store_flushed(struct store *s, struct flush *f);
 /* The fast path has changed pages of a chunk. */
 void store_invalidate(struct store *s, struct inode *inode, uint64_t chunk, uint32_t pages);
@@ -182,7 +182,7 @@ void store_forget(struct store *s, struct inode *inode);
  * region is not wanted any more. */
 void store_drop(struct store *s, struct inode *inode, uint64_t first);
 /* The region is to get this smaller size. From now on to the end of that, what a request would do behind the new end is
- * neither done nor answered; what was done before is in slots, so that an fsync waits for it. */
+ * neither done nor answered; what was done before is in wbufs, so that an fsync waits for it. */
 void store_cut_begin(struct store *s, struct inode *inode, uint64_t size);
 /* The end. If it has that size now, the caller has called store_writes_cut() (fuse/write.h). */
 void store_cut_end(struct store *s, struct inode *inode);
@@ -191,7 +191,7 @@ void store_cut_end(struct store *s, struct inode *inode);
 void store_fail(struct store *s, struct inode *inode);
 /* Chunks have moved to other nodes, where there may be room for what waits. */
 void store_moved(struct store *s);
-/* The mount ends: all slots have to be sent. */
+/* The mount ends: all wbufs have to be sent. */
 void store_seal_all(struct store *s);
 
 /*
@@ -211,11 +211,11 @@ bool store_is_unseen(struct store *s, const struct inode *inode);
  * them at once; if it gets no entries it asks for none, and waits for entries. */
 void store_want(struct store *s, struct store_wait *wait, unsigned count, const uint64_t chunk[2],
 		const uint32_t pages[2], unsigned want_page);
-/* A slot for the chunk, with what was spilled of it; NULL: it may have none now. */
-struct slot *store_slot_open(struct store *s, struct inode *inode, uint64_t chunk);
-/* A place where these pages of a chunk that gets no slot are to be spilled; NULL: the request waits. */
+/* A wbuf for the chunk, with what was spilled of it; NULL: it may have none now. */
+struct wbuf *store_wbuf_open(struct store *s, struct inode *inode, uint64_t chunk);
+/* A place where these pages of a chunk that gets no wbuf are to be spilled; NULL: the request waits. */
 struct spill_place *store_spill(struct store *s, struct inode *inode, uint64_t chunk, uint32_t pages);
-/* Has the request tried again once a chunk of its inode may have a slot. */
+/* Has the request tried again once a chunk of its inode may have a wbuf. */
 void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk);
 /* The request waits until another, in whose list it is put, has ended: that one then has it tried (store_due()). */
 void store_follow(struct store *s, struct store_wait *wait, struct store_waits *order);
@@ -228,9 +228,9 @@ void store_due(struct store *s, struct store_wait *wait);
 /* Prefetches a whole chunk into an entry that no READ needs now. False: none can be spared. */
 bool store_ahead(struct store *s, struct inode *inode, uint64_t chunk);
 /* COLLECTING -> SENDING. Does nothing while an earlier version of the chunk is in flight: its
- * acknowledgement seals this slot. */
-void store_seal(struct store *s, struct slot *slot);
-/* Seals as many of the oldest slots as keep the writers busy and will make room. */
+ * acknowledgement seals this wbuf. */
+void store_seal(struct store *s, struct wbuf *wbuf);
+/* Seals as many of the oldest wbufs as keep the writers busy and will make room. */
 void store_seal_oldest(struct store *s);
 
 /* Adds to a counter of the inode and of the mount. */

@@ -3,7 +3,7 @@
  * store_cut.c - a region's cut, for requests that come in the meantime (store.h): direct I/O, and pages that the kernel
  * writes back after it has given up waiting for the change.
  *
- * A WRITE behind the new end must reach no slot once the fsync before the cut has begun: the nodes would refuse what is
+ * A WRITE behind the new end must reach no wbuf once the fsync before the cut has begun: the nodes would refuse what is
  * behind their end, or bring it back, in the rest of the last chunk, when the file grows. It must not be dropped before the
  * cut is certain, either. So it waits, and after the cut counts as written before it. A GET of a chunk that is just being
  * cut off may be refused, and a READ that gets zeros there would see a file that never was: it waits, too, and then

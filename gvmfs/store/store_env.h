@@ -3,7 +3,7 @@
  * store_env.h - the environment of the decisions of store.h: the nodes, the regions' index, the fast path, the
  * clock.
  *
- * The decisions (store_turn.c, slots.c, cache.c, fuse/read.c, fuse/write.c) reach these only through the functions
+ * The decisions (store_turn.c, wbufs.c, cache.c, fuse/read.c, fuse/write.c) reach these only through the functions
  * below, of which gvmfs has one set (fuse/store_calls.c) and a simulator another. So the same source runs in
  * both.
  *
@@ -28,7 +28,7 @@ struct store_env {
 	void (*index_set)(struct store *s, struct inode *inode, uint64_t chunk, uint64_t entry);
 	/* The same for a sealed chunk: f->seals is what is known of its pages from now on. */
 	void (*seals_set)(struct store *s, struct inode *inode, const struct flush *f);
-	/* The inode with this number in the journal, for slots that are adopted: never NULL. */
+	/* The inode with this number in the journal, for wbufs that are adopted: never NULL. */
 	struct inode *(*inode)(struct store *s, unsigned nr);
 	/* The node of a chunk: a pointer to compare with others. */
 	const void *(*node)(struct store *s, struct inode *inode, uint64_t chunk);
@@ -53,7 +53,7 @@ struct store_env {
 	 * first, unless it is GVM_NO_PAGE. Then come store_piece() or store_spoilt() for parts, and store_fetched()
 	 * once, at the end. */
 	void (*get)(struct store *s, struct cache_entry *e, unsigned want_page);
-	/* Gives a slot's flush, filled in but for `region` and `node`, to a writer: store_flushed() comes
+	/* Gives a wbuf's flush, filled in but for `region` and `node`, to a writer: store_flushed() comes
 	 * once. */
 	void (*send)(struct store *s, struct inode *inode, struct flush *f);
 

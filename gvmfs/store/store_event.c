@@ -11,9 +11,9 @@
 void store_sync(struct store *s, struct store_sync *sync, struct inode *inode)
 {
 	sync->inode = inode;
-	sync->until = inode->synced = s->slots.order;
+	sync->until = inode->synced = s->wbufs.order;
 	TAILQ_INSERT_TAIL(&s->syncs, sync, in);
-	s->slots_news = s->again = true;
+	s->wbufs_news = s->again = true;
 }
 
 void store_cancel(struct store *s, struct store_wait *wait)
@@ -28,7 +28,7 @@ uint32_t store_in_flux(const struct cache_entry *e)
 {
 	if (e->cut) /* of each page the content before, or zeros */
 		return ~0u;
-	return mutant("flux-checked") ? 0 : e->stale | slots_pages(&e->store->slots, e->inode, e->chunk);
+	return mutant("flux-checked") ? 0 : e->stale | wbufs_pages(&e->store->wbufs, e->inode, e->chunk);
 }
 
 void store_doubt(struct cache_entry *e, uint32_t pages)
@@ -80,34 +80,34 @@ void store_forget(struct store *s, struct inode *inode)
 
 void store_drop(struct store *s, struct inode *inode, uint64_t first)
 {
-	for (struct slot *slot = s->slots.slot; inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
-		    slot_disk(&s->slots, slot)->chunk >= first)
-			store_slot_free(s, slot);
+	for (struct wbuf *wbuf = s->wbufs.wbuf; inode->wbufs && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
+		if (wbuf->inode == inode && wbuf_is(&s->wbufs, wbuf) == WBUF_IS_COLLECTING &&
+		    wbuf_disk(&s->wbufs, wbuf)->chunk >= first)
+			store_wbuf_free(s, wbuf);
 	store_spill_drop(s, inode, first);
 }
 
 void store_fail(struct store *s, struct inode *inode)
 {
 	store_drop(s, inode, 0);
-	/* A REFUSED slot that waits to be sent again will not be. */
-	for (struct slot *slot = s->slots.slot; inode->slots && slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot->inode == inode && slot_is(&s->slots, slot) == SLOT_IS_REFUSED)
-			store_slot_free(s, slot);
+	/* A REFUSED wbuf that waits to be sent again will not be. */
+	for (struct wbuf *wbuf = s->wbufs.wbuf; inode->wbufs && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
+		if (wbuf->inode == inode && wbuf_is(&s->wbufs, wbuf) == WBUF_IS_REFUSED)
+			store_wbuf_free(s, wbuf);
 	store_held_wake(s, inode);
 	for (unsigned i = 0; inode->entries && i < CACHE_ENTRIES; i++)
 		if (s->cache.entries[i].inode == inode)
 			store_entry_wake(s, &s->cache.entries[i], 0);
-	s->slots_news = s->entries_news = s->again = true;
+	s->wbufs_news = s->entries_news = s->again = true;
 }
 
 void store_moved(struct store *s)
 {
 	/* Or, if its new node is dead, a chunk that moved would take the share of a node that answers. */
-	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot->inode)
-			slot_renode(&s->slots, slot, s->env->node(s, slot->inode, slot_disk(&s->slots, slot)->chunk));
-	s->slots_news = s->entries_news = s->again = true;
+	for (struct wbuf *wbuf = s->wbufs.wbuf; wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
+		if (wbuf->inode)
+			wbuf_renode(&s->wbufs, wbuf, s->env->node(s, wbuf->inode, wbuf_disk(&s->wbufs, wbuf)->chunk));
+	s->wbufs_news = s->entries_news = s->again = true;
 }
 
 void store_seal_all(struct store *s)

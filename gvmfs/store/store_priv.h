@@ -8,11 +8,11 @@
 
 /* ---- store_spill.c */
 
-/* Takes over what is spilled in the journal, after the slots. */
+/* Takes over what is spilled in the journal, after the wbufs. */
 void store_spill_adopt(struct store *s);
 /* Drops what is spilled of chunks from `first` on. */
 void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first);
-/* Gives one of what is spilled of each node's chunks a slot, if it may have one, and sends it; returns whether one was given. */
+/* Gives one of what is spilled of each node's chunks a wbuf, if it may have one, and sends it; returns whether one was given. */
 bool store_spill_try(struct store *s);
 /* Looks whether some of what is spilled is of chunks that have moved to other nodes; returns when it wants to go on. */
 uint64_t store_spill_look(struct store *s, uint64_t now_ns);
@@ -34,13 +34,13 @@ static inline void store_cut_note(struct cache_entry *e)
 
 /* ---- store_send.c */
 
-/* Sends a sealed slot, for the first time or again. */
-void store_slot_send(struct store *s, struct slot *slot);
+/* Sends a sealed wbuf, for the first time or again. */
+void store_wbuf_send(struct store *s, struct wbuf *wbuf);
 
 /* ---- store_turn.c */
 
-/* slot_free(), and notes that waiters may have the slot. */
-void store_slot_free(struct store *s, struct slot *slot);
+/* wbuf_free(), and notes that waiters may have the wbuf. */
+void store_wbuf_free(struct store *s, struct wbuf *wbuf);
 /* Has the entry's waiters tried, with an error if it is not 0. */
 void store_entry_wake(struct store *s, struct cache_entry *e, int error);
 

@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store_spill.c - store.h's decisions on what is spilled (spill.h): when, and when it gets slots. */
+/* store_spill.c - store.h's decisions on what is spilled (spill.h): when, and when it gets wbufs. */
 #include "store_priv.h"
 
 #include "base/mutant.h"
@@ -7,7 +7,7 @@
 #include <stdlib.h>
 
 #define TIDY_NS 1000000ull
-/* A look at all places, so many at a time; and how many are seen to have moved while a slot is given. */
+/* A look at all places, so many at a time; and how many are seen to have moved while a wbuf is given. */
 #ifndef LOOK_PLACES
 #define LOOK_PLACES 256u
 #endif
@@ -19,28 +19,28 @@
 
 void store_spill_adopt(struct store *s)
 {
-	struct spill *p = &s->slots.spill;
+	struct spill *p = &s->wbufs.spill;
 
 	for (unsigned i = 0; i < p->end && !mutant("spill-lost"); i++) {
 		struct spill_place *place = &p->place[i];
 		const struct journal_spill *d = spill_disk(p, place);
 		struct inode *inode;
-		struct slot *slot;
+		struct wbuf *wbuf;
 
 		if (d->state != SPILL_TAKEN)
 			continue;
 		inode = s->env->inode(s, d->inode);
-		if (!spill_adopt(p, place, inode, s->env->node(s, inode, d->chunk), ++s->slots.order))
+		if (!spill_adopt(p, place, inode, s->env->node(s, inode, d->chunk), ++s->wbufs.order))
 			abort(); /* as in lane_make() */
-		slot = slots_collecting(&s->slots, inode, d->chunk);
+		wbuf = wbufs_collecting(&s->wbufs, inode, d->chunk);
 		if (s->env->disk(s, inode)->failed)
 			spill_free(p, place);
-		else if (slot)
-			slot_unspill(&s->slots, slot, place);
+		else if (wbuf)
+			wbuf_unspill(&s->wbufs, wbuf, place);
 	}
 }
 
-/* Whether so many requests wait for slots that one more, for a chunk of this node, may not. */
+/* Whether so many requests wait for wbufs that one more, for a chunk of this node, may not. */
 static bool is_crowded(const struct store *s, const void *node)
 {
 	const struct store_lane *lane;
@@ -53,27 +53,27 @@ static bool is_crowded(const struct store *s, const void *node)
 
 struct spill_place *store_spill(struct store *s, struct inode *inode, uint64_t chunk, uint32_t pages)
 {
-	struct spill *p = &s->slots.spill;
+	struct spill *p = &s->wbufs.spill;
 	const void *node = s->env->node(s, inode, chunk);
 
 	if (!spill_find(p, inode, chunk) && !is_crowded(s, node))
 		return NULL;
-	return spill_open(p, inode, chunk, node, pages, ++s->slots.order);
+	return spill_open(p, inode, chunk, node, pages, ++s->wbufs.order);
 }
 
-struct slot *store_slot_open(struct store *s, struct inode *inode, uint64_t chunk)
+struct wbuf *store_wbuf_open(struct store *s, struct inode *inode, uint64_t chunk)
 {
-	struct slot *slot = slots_open(&s->slots, inode, chunk, s->env->node(s, inode, chunk), s->env->now(s));
-	struct spill_place *place = slot ? spill_find(&s->slots.spill, inode, chunk) : NULL;
+	struct wbuf *wbuf = wbufs_open(&s->wbufs, inode, chunk, s->env->node(s, inode, chunk), s->env->now(s));
+	struct spill_place *place = wbuf ? spill_find(&s->wbufs.spill, inode, chunk) : NULL;
 
 	if (place && !mutant("spill-passed"))
-		slot_unspill(&s->slots, slot, place);
-	return slot;
+		wbuf_unspill(&s->wbufs, wbuf, place);
+	return wbuf;
 }
 
 void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first)
 {
-	struct spill *p = &s->slots.spill;
+	struct spill *p = &s->wbufs.spill;
 	struct spill_place *place, *next;
 
 	for (place = inode->spilled ? TAILQ_FIRST(&inode->spilled_places) : NULL; place; place = next) {
@@ -81,29 +81,29 @@ void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first
 		if (spill_disk(p, place)->chunk < first)
 			continue;
 		spill_free(p, place);
-		s->slots_news = s->again = true; /* others have the room, and an fsync may be over */
+		s->wbufs_news = s->again = true; /* others have the room, and an fsync may be over */
 	}
 }
 
 /* If the place's chunk is on another node by now the place moves there. (Without memory: later.) */
 static bool place_moves(struct store *s, struct spill_place *place)
 {
-	const void *node = s->env->node(s, place->of->inode, spill_disk(&s->slots.spill, place)->chunk);
+	const void *node = s->env->node(s, place->of->inode, spill_disk(&s->wbufs.spill, place)->chunk);
 
-	if (node == place->of->node->node || !spill_move(&s->slots.spill, place, node))
+	if (node == place->of->node->node || !spill_move(&s->wbufs.spill, place, node))
 		return false;
 	s->spill_moved = true;
 	return true;
 }
 
-/* One slot for the node's chunks. Its shares take turns: the first whose inode may have one gets it. */
+/* One wbuf for the node's chunks. Its shares take turns: the first whose inode may have one gets it. */
 static bool node_try(struct store *s, struct spill_node *n)
 {
 	for (unsigned left = n->shares_count, moved = 0; left && moved < MOVES_MAX;) {
 		struct spill_share *of = TAILQ_FIRST(&n->shares);
 		struct spill_place *place = TAILQ_FIRST(&of->places);
 		bool last = n->count == 1;
-		struct slot *slot;
+		struct wbuf *wbuf;
 
 		if (place_moves(s, place)) {
 			if (last)
@@ -115,12 +115,12 @@ static bool node_try(struct store *s, struct spill_node *n)
 		TAILQ_REMOVE(&n->shares, of, in);
 		TAILQ_INSERT_TAIL(&n->shares, of, in);
 		left--;
-		slot = store_slot_open(s, of->inode, spill_disk(&s->slots.spill, place)->chunk); /* may free `of` and `n` */
-		if (!slot && mutant("spill-head-blocks"))
+		wbuf = store_wbuf_open(s, of->inode, spill_disk(&s->wbufs.spill, place)->chunk); /* may free `of` and `n` */
+		if (!wbuf && mutant("spill-head-blocks"))
 			return false;
-		if (!slot)
+		if (!wbuf)
 			continue;
-		store_seal(s, slot);
+		store_seal(s, wbuf);
 		return true;
 	}
 	return false;
@@ -131,16 +131,16 @@ bool store_spill_try(struct store *s)
 	struct spill_node *n, *next;
 	bool some = false;
 
-	for (n = mutant("spill-untold") ? NULL : TAILQ_FIRST(&s->slots.spill.nodes); n; n = next) {
+	for (n = mutant("spill-untold") ? NULL : TAILQ_FIRST(&s->wbufs.spill.nodes); n; n = next) {
 		next = TAILQ_NEXT(n, in);
-		some |= slots_node_allows(&s->slots, n->node) && node_try(s, n);
+		some |= wbufs_node_allows(&s->wbufs, n->node) && node_try(s, n);
 	}
 	return some;
 }
 
 uint64_t store_spill_look(struct store *s, uint64_t now_ns)
 {
-	struct spill *p = &s->slots.spill;
+	struct spill *p = &s->wbufs.spill;
 
 	if (p->count && now_ns >= s->look_ns && !mutant("spill-moved-unseen")) {
 		for (unsigned n = 0; n < LOOK_PLACES && p->look < p->end; n++, p->look++)
@@ -151,18 +151,18 @@ uint64_t store_spill_look(struct store *s, uint64_t now_ns)
 	}
 	if (s->spill_moved) {
 		s->spill_moved = false;
-		s->slots_news = s->again = true; /* other nodes' chunks may have slots */
+		s->wbufs_news = s->again = true; /* other nodes' chunks may have wbufs */
 	}
 	return p->count ? s->look_ns : ~0ull;
 }
 
 uint64_t store_tidy(struct store *s, uint64_t now_ns)
 {
-	if (TAILQ_EMPTY(&s->slots.spill.freed))
+	if (TAILQ_EMPTY(&s->wbufs.spill.freed))
 		return ~0ull;
 	if (now_ns < s->tidy_ns)
 		return s->tidy_ns;
-	if (!spill_tidy(&s->slots.spill))
+	if (!spill_tidy(&s->wbufs.spill))
 		return ~0ull;
 	return s->tidy_ns = now_ns + TIDY_NS;
 }

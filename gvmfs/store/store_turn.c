@@ -1,5 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* store_turn.c - the turn of store.h: decides about slots, fetches, and the requests that wait for them.
+/* store_turn.c - the turn of store.h: decides about wbufs, fetches, and the requests that wait for them.
  * The events are in store_event.c. */
 #include "store_priv.h"
 
@@ -25,84 +25,84 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 	for (unsigned i = 0; i < STORE_WRITES; i++)
 		TAILQ_INIT(&s->writes[i]);
 	cache_begin(&s->cache, s, data);
-	slots_begin(&s->slots);
-	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
-		const struct journal_slot *js = slot_disk(&s->slots, slot);
+	wbufs_begin(&s->wbufs);
+	for (struct wbuf *wbuf = s->wbufs.wbuf; wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++) {
+		const struct journal_wbuf *js = wbuf_disk(&s->wbufs, wbuf);
 		struct inode *inode;
 
-		if (slot_is(&s->slots, slot) == SLOT_IS_FREE)
+		if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_FREE)
 			continue;
 		inode = s->env->inode(s, js->inode);
-		slot_adopt(&s->slots, slot, inode, s->env->node(s, inode, js->chunk), now);
+		wbuf_adopt(&s->wbufs, wbuf, inode, s->env->node(s, inode, js->chunk), now);
 		/* The worker that failed the region died before it had dropped all of what was written. */
 		if (s->env->disk(s, inode)->failed && !mutant("failed-comes-back"))
-			store_slot_free(s, slot);
-		else if (slot_is(&s->slots, slot) == SLOT_IS_SENDING && !mutant("sealed-left-behind"))
-			slot_refuse(&s->slots, slot, 1); /* a time in the past: send it in the next turn */
+			store_wbuf_free(s, wbuf);
+		else if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_SENDING && !mutant("sealed-left-behind"))
+			wbuf_refuse(&s->wbufs, wbuf, 1); /* a time in the past: send it in the next turn */
 	}
 	store_spill_adopt(s);
-	s->slots_news = s->again = true; /* some of what is spilled may have a slot */
+	s->wbufs_news = s->again = true; /* some of what is spilled may have a wbuf */
 }
 
-/* ---- slots */
+/* ---- wbufs */
 
-/* How many slots may be sealed for one node: about as many as the writers send of it at a time. */
+/* How many wbufs may be sealed for one node: about as many as the writers send of it at a time. */
 static unsigned sealed_enough(const struct store *s)
 {
-	return STORE_SEALED_ENOUGH / (s->slots.nodes_count ? s->slots.nodes_count : 1) + 1;
+	return STORE_SEALED_ENOUGH / (s->wbufs.nodes_count ? s->wbufs.nodes_count : 1) + 1;
 }
 
-/* Whether a slot is COLLECTING and its chunk has no other slot in flight. */
-static bool slot_can_seal(struct store *s, const struct slot *slot)
+/* Whether a wbuf is COLLECTING and its chunk has no other wbuf in flight. */
+static bool wbuf_can_seal(struct store *s, const struct wbuf *wbuf)
 {
-	return slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
-	       !slots_sealed(&s->slots, slot->inode, slot_disk(&s->slots, slot)->chunk);
+	return wbuf_is(&s->wbufs, wbuf) == WBUF_IS_COLLECTING &&
+	       !wbufs_sealed(&s->wbufs, wbuf->inode, wbuf_disk(&s->wbufs, wbuf)->chunk);
 }
 
 void store_seal_oldest(struct store *s)
 {
 	for (;;) {
-		struct slot *oldest = NULL;
+		struct wbuf *oldest = NULL;
 
-		for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-			if (slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
-			    (!oldest || slot->order < oldest->order) &&
-			    slot->of->sealed < sealed_enough(s) && slot_can_seal(s, slot))
-				oldest = slot;
+		for (struct wbuf *wbuf = s->wbufs.wbuf; wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
+			if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_COLLECTING &&
+			    (!oldest || wbuf->order < oldest->order) &&
+			    wbuf->of->sealed < sealed_enough(s) && wbuf_can_seal(s, wbuf))
+				oldest = wbuf;
 		if (!oldest)
 			return;
 		store_seal(s, oldest);
 	}
 }
 
-void store_slot_free(struct store *s, struct slot *slot)
+void store_wbuf_free(struct store *s, struct wbuf *wbuf)
 {
-	slot_free(&s->slots, slot);
-	s->slots_news |= !mutant("slot-untold");
+	wbuf_free(&s->wbufs, wbuf);
+	s->wbufs_news |= !mutant("wbuf-untold");
 	s->again = true;
 }
 
-static void slot_flushed(struct store *s, struct slot *slot)
+static void wbuf_flushed(struct store *s, struct wbuf *wbuf)
 {
-	const struct flush *f = &slot->flush;
-	struct inode *inode = slot->inode;
+	const struct flush *f = &wbuf->flush;
+	struct inode *inode = wbuf->inode;
 	uint64_t chunk = f->chunk;
 
 	if (f->result == -EAGAIN && !s->env->disk(s, inode)->failed) {
-		slot_refuse(&s->slots, slot, 1); /* some of its nodes may have it: at once, to all */
+		wbuf_refuse(&s->wbufs, wbuf, 1); /* some of its nodes may have it: at once, to all */
 		return;
 	}
 	if (f->result == -ENOSPC || f->result == -ENOMEM || f->result == -EBADMSG) {
-		/* Nothing is lost: the slot stays in the journal, and is sent again. */
+		/* Nothing is lost: the wbuf stays in the journal, and is sent again. */
 		s->env->report(s, inode, chunk, "write-back (will be tried again)", f->result);
 		if (!s->env->disk(s, inode)->failed && !mutant("refused-forgotten")) {
-			slot_refuse(&s->slots, slot, s->env->now(s) + STORE_RETRY_NS);
+			wbuf_refuse(&s->wbufs, wbuf, s->env->now(s) + STORE_RETRY_NS);
 			return;
 		}
 	} else if (f->result < 0) {
 		s->env->fail(s, inode, chunk, f->result);
 	} else {
-		/* Before the slot is freed: until then a successor could send its pages again. */
+		/* Before the wbuf is freed: until then a successor could send its pages again. */
 		if (f->sealed && !mutant("seals-forgotten"))
 			s->env->seals_set(s, inode, f);
 		s->env->index_set(s, inode, chunk, flush_index_entry(f));
@@ -116,11 +116,11 @@ static void slot_flushed(struct store *s, struct slot *slot)
 		store_count(s, inode, delta_puts, f->delta);
 		store_count(s, inode, base_fetches, f->base_fetched);
 	}
-	store_slot_free(s, slot);
-	slot = slots_collecting(&s->slots, inode, chunk);
-	if (slot && slot_disk(&s->slots, slot)->pages == ~0u)
-		store_seal(s, slot);
-	if (!inode->slots)
+	store_wbuf_free(s, wbuf);
+	wbuf = wbufs_collecting(&s->wbufs, inode, chunk);
+	if (wbuf && wbuf_disk(&s->wbufs, wbuf)->pages == ~0u)
+		store_seal(s, wbuf);
+	if (!inode->wbufs)
 		s->env->idle(s, inode);
 }
 
@@ -132,7 +132,7 @@ static void flushed_look(struct store *s)
 		s->flushed = f->next;
 		if (!s->flushed)
 			s->flushed_tail = &s->flushed;
-		slot_flushed(s, (struct slot *)f);
+		wbuf_flushed(s, (struct wbuf *)f);
 	}
 }
 
@@ -169,16 +169,16 @@ static void timers_look(struct store *s)
 	if (!now)
 		return;
 	s->timer_ns = 0;
-	for (struct slot *slot = s->slots.slot;
-	     s->slots.free < JOURNAL_SLOTS && slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
-		if (slot_is(&s->slots, slot) == SLOT_IS_REFUSED && slot->retry_at_ns <= now) {
+	for (struct wbuf *wbuf = s->wbufs.wbuf;
+	     s->wbufs.free < JOURNAL_WBUFS && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++) {
+		if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_REFUSED && wbuf->retry_at_ns <= now) {
 			if (s->sealed)
-				slot_resend_anew(&s->slots, slot);
+				wbuf_resend_anew(&s->wbufs, wbuf);
 			else
-				slot_resend(&s->slots, slot);
-			store_slot_send(s, slot);
-		} else if (slot_can_seal(s, slot) && slot->opened_ns + STORE_AGE_NS <= now) {
-			store_seal(s, slot);
+				wbuf_resend(&s->wbufs, wbuf);
+			store_wbuf_send(s, wbuf);
+		} else if (wbuf_can_seal(s, wbuf) && wbuf->opened_ns + STORE_AGE_NS <= now) {
+			store_seal(s, wbuf);
 		}
 	}
 	for (lane = TAILQ_FIRST(&s->stalled); lane; lane = next) {
@@ -211,7 +211,7 @@ static void entry_fetch(struct store *s, struct cache_entry *e, unsigned want_pa
 	e->late = 0;
 	/* The node may answer the GET before it has stored the pages that are still on their way to
 	 * it. */
-	e->stale = mutant("sent-is-there") ? 0 : slots_pages(&s->slots, e->inode, e->chunk);
+	e->stale = mutant("sent-is-there") ? 0 : wbufs_pages(&s->wbufs, e->inode, e->chunk);
 	e->epoch = s->env->disk(s, e->inode)->epoch;
 	e->begun = ++s->events;
 	e->cut = false;
@@ -284,7 +284,7 @@ static void entry_fetched(struct store *s, struct cache_entry *e)
 	} else {
 		store_count(s, e->inode, chunks_fetched, 1);
 		/* Pages wanted since the GET was sent are fetched at once; a READ that wants pages
-		 * which were written meanwhile looks for them in the slots. */
+		 * which were written meanwhile looks for them in the wbufs. */
 		e->want &= ~((e->valid & ~e->late) | e->stale);
 		if (!TAILQ_EMPTY(&e->links))
 			entry_fetch(s, e, GVM_NO_PAGE);
@@ -380,7 +380,7 @@ static void wait_leave(struct store *s, struct store_wait *wait)
 {
 	/* The next may be let in where this one, which gives up, was not: its chunk has moved, or it needs fewer entries. */
 	if (is_first_of_others(wait) && !mutant("next-asleep")) {
-		s->slots_news |= wait->state == WAIT_SLOT;
+		s->wbufs_news |= wait->state == WAIT_WBUF;
 		s->entries_news |= wait->state == WAIT_ENTRIES;
 		s->again = true;
 	}
@@ -388,7 +388,7 @@ static void wait_leave(struct store *s, struct store_wait *wait)
 		TAILQ_REMOVE(&s->due, wait, in);
 	else if (wait->state == WAIT_ENTRIES)
 		lane_leave(&s->starved, wait);
-	else if (wait->state == WAIT_SLOT)
+	else if (wait->state == WAIT_WBUF)
 		lane_leave(&s->stalled, wait);
 	else if (wait->state == WAIT_ORDER)
 		TAILQ_REMOVE(wait->order, wait, in);
@@ -426,7 +426,7 @@ void store_stall(struct store *s, struct store_wait *wait, uint64_t chunk)
 	store_unwait(s, wait);
 	wait->chunk = chunk;
 	wait->nodes[0] = wait->nodes[1] = s->env->node(s, wait->inode, chunk);
-	lane_enter(&s->stalled, wait, WAIT_SLOT);
+	lane_enter(&s->stalled, wait, WAIT_WBUF);
 	store_seal_oldest(s);
 }
 
@@ -583,10 +583,10 @@ static void lanes_look(struct store *s, struct store_lanes *lanes,
 		;
 }
 
-static bool may_have_slot(struct store *s, const struct store_wait *wait)
+static bool may_have_wbuf(struct store *s, const struct store_wait *wait)
 {
 	return s->env->disk(s, wait->inode)->failed ||
-	       (s->slots.free && slots_allow(&s->slots, wait->inode, s->env->node(s, wait->inode, wait->chunk)));
+	       (s->wbufs.free && wbufs_allow(&s->wbufs, wait->inode, s->env->node(s, wait->inode, wait->chunk)));
 }
 
 static bool may_have_entries(struct store *s, const struct store_wait *wait)
@@ -597,16 +597,16 @@ static bool may_have_entries(struct store *s, const struct store_wait *wait)
 
 /* ---- fsyncs */
 
-/* Sends what fsyncs wait for, whenever it has got its slots; or all. */
+/* Sends what fsyncs wait for, whenever it has got its wbufs; or all. */
 static void seals_look(struct store *s)
 {
 	if (!s->seal_all && (TAILQ_EMPTY(&s->syncs) || mutant("sync-seals-nothing")))
 		return;
-	for (struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot_can_seal(s, slot) && (s->seal_all || slot->order <= slot->inode->synced))
-			store_seal(s, slot);
-		else if (slot->inode && mutant("sync-seals-once"))
-			slot->inode->synced = 0;
+	for (struct wbuf *wbuf = s->wbufs.wbuf; wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
+		if (wbuf_can_seal(s, wbuf) && (s->seal_all || wbuf->order <= wbuf->inode->synced))
+			store_seal(s, wbuf);
+		else if (wbuf->inode && mutant("sync-seals-once"))
+			wbuf->inode->synced = 0;
 	s->seal_all = false;
 }
 
@@ -615,7 +615,7 @@ static int sync_result(struct store *s, const struct store_sync *sync, uint64_t 
 {
 	if (s->env->disk(s, sync->inode)->failed)
 		return -EIO;
-	if (slots_oldest(&s->slots, sync->inode) > sync->until)
+	if (wbufs_oldest(&s->wbufs, sync->inode) > sync->until)
 		return 0;
 	return sync->deadline_ns && now_ns > sync->deadline_ns ? -ETIMEDOUT : 1;
 }
@@ -648,11 +648,11 @@ static void waiting_look(struct store *s)
 		s->entries_news = false;
 		lanes_look(s, &s->starved, may_have_entries);
 	}
-	if (s->slots_news) {
-		s->slots_news = false;
+	if (s->wbufs_news) {
+		s->wbufs_news = false;
 		do {
 			some = store_spill_try(s);
-			some |= lanes_try(s, &s->stalled, may_have_slot);
+			some |= lanes_try(s, &s->stalled, may_have_wbuf);
 		} while (some);
 		syncs_check(s);
 	}
@@ -693,14 +693,14 @@ static uint64_t timers_next(struct store *s)
 		if (first->deadline_ns && first->deadline_ns < next)
 			next = first->deadline_ns;
 	}
-	for (struct slot *slot = s->slots.slot;
-	     s->slots.free < JOURNAL_SLOTS && slot != s->slots.slot + JOURNAL_SLOTS; slot++) {
+	for (struct wbuf *wbuf = s->wbufs.wbuf;
+	     s->wbufs.free < JOURNAL_WBUFS && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++) {
 		uint64_t due = ~0ull;
 
-		if (slot_is(&s->slots, slot) == SLOT_IS_REFUSED)
-			due = slot->retry_at_ns;
-		else if (slot_can_seal(s, slot))
-			due = slot->opened_ns + STORE_AGE_NS;
+		if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_REFUSED)
+			due = wbuf->retry_at_ns;
+		else if (wbuf_can_seal(s, wbuf))
+			due = wbuf->opened_ns + STORE_AGE_NS;
 		if (due < next)
 			next = due;
 	}
@@ -716,7 +716,7 @@ uint64_t store_tick(struct store *s, uint64_t now_ns)
 
 	s->timer_ns = now_ns;
 	s->again = true;
-	s->slots_news |= !TAILQ_EMPTY(&s->syncs); /* a sync's deadline may have passed */
+	s->wbufs_news |= !TAILQ_EMPTY(&s->syncs); /* a sync's deadline may have passed */
 	look = store_spill_look(s, now_ns);
 	store_turn(s);
 	tidy = store_tidy(s, now_ns);

@@ -3,7 +3,7 @@
  * writer.h - the threads that encode written pages and send them to the nodes.
  *
  * The front hands a flush (flush.h) over; a writer carries it out and hands it back with the outcome. A
- * writer knows nothing of inodes, slots or the index.
+ * writer knows nothing of inodes, wbufs or the index.
  */
 #ifndef GVMFS_WRITER_H
 #define GVMFS_WRITER_H

@@ -292,9 +292,9 @@ static const char *why_not_now(const struct handshake *h)
 
 	if (!d->epoch || d->failed)
 		return "it is not attached for writing any more";
-	/* A WRITE that waits for the rest of a page counts: it would get a slot beside the fast
+	/* A WRITE that waits for the rest of a page counts: it would get a wbuf beside the fast
 	 * path. */
-	if (inode->slots || !TAILQ_EMPTY(&inode->writes))
+	if (inode->wbufs || !TAILQ_EMPTY(&inode->writes))
 		return "it has been written to as a file meanwhile";
 	/* Pages that came into the page cache since, or are about to, would go stale there. */
 	if (inode->fills || inode->fills_seen != h->fills_seen)

@@ -2,17 +2,17 @@
 /*
  * check.c - what must hold of the world after every event:
  *
- *	- no update is lost: what a cell would be read as, in a slot if its page is there and else as the index has
+ *	- no update is lost: what a cell would be read as, in a wbuf if its page is there and else as the index has
  *	  it, is its truth, for this worker and for a successor;
  *	- what the cache has and calls valid is that, too;
  *	- the index has no version that the node has not;
- *	- a chunk has one slot that collects and one that is sealed, and what is sealed does not change;
- *	- what is known of a sealed page that is in no slot is what the node has, and of one that this host wrote
+ *	- a chunk has one wbuf that collects and one that is sealed, and what is sealed does not change;
+ *	- what is known of a sealed page that is in no wbuf is what the node has, and of one that this host wrote
  *	  something is known;
  *	- of a region that has failed nothing is left but what is being sent;
- *	- the counts are what the slots and entries say;
- *	- whatever waits waits for something: for a GET under way, for an entry or a slot that it may not have, for a
- *	  slot on its way.
+ *	- the counts are what the wbufs and entries say;
+ *	- whatever waits waits for something: for a GET under way, for an entry or a wbuf that it may not have, for a
+ *	  wbuf on its way.
  *
  * And at the end: everything that waits has ended, and the node has all of it.
  */
@@ -58,9 +58,9 @@ static const char *seals_check(unsigned inode)
 	if (!world.sealed || !world.disk[inode].epoch || region_is_lost(inode))
 		return NULL;
 	for (unsigned c = 0; c < W_CHUNKS; c++) {
-		uint32_t pages = slots_pages(&s->slots, &world.inode[inode], c);
+		uint32_t pages = wbufs_pages(&s->wbufs, &world.inode[inode], c);
 
-		if (slots_sealed(&s->slots, &world.inode[inode], c) || is_being_cut(inode, c * CHUNK_CELLS) ||
+		if (wbufs_sealed(&s->wbufs, &world.inode[inode], c) || is_being_cut(inode, c * CHUNK_CELLS) ||
 		    !reg->index[c] || reg->index[c] & GVM_VERSION_ZERO)
 			continue;
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
@@ -76,12 +76,12 @@ static const char *seals_check(unsigned inode)
 	return NULL;
 }
 
-/* Pages that are valid in an entry, and in no slot, are as the index has them. */
+/* Pages that are valid in an entry, and in no wbuf, are as the index has them. */
 static const char *entry_check(const struct cache_entry *e)
 {
 	unsigned nr = e->inode->nr;
 	const struct region *reg = &world.region[nr];
-	uint32_t pages = e->valid & ~slots_pages(&world.store.slots, e->inode, e->chunk);
+	uint32_t pages = e->valid & ~wbufs_pages(&world.store.wbufs, e->inode, e->chunk);
 
 	if (!world.disk[nr].epoch || region_is_lost(nr))
 		return NULL;
@@ -128,19 +128,19 @@ static const char *cache_check(void)
 
 static const char *sealed_check(unsigned s)
 {
-	const struct journal_slot *js = &world.slot[s];
+	const struct journal_wbuf *js = &world.wbuf[s];
 
-	return world.sealed_slot[s].version != js->version || world.sealed_slot[s].pages != js->pages ||
-			       memcmp(world.sealed_slot[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES,
+	return world.sealed_wbuf[s].version != js->version || world.sealed_wbuf[s].pages != js->pages ||
+			       memcmp(world.sealed_wbuf[s].data, world.wbuf_data + (size_t)s * GVM_CHUNK_BYTES,
 				      GVM_CHUNK_BYTES) ?
-		       "a sealed slot has changed" : NULL;
+		       "a sealed wbuf has changed" : NULL;
 }
 
 /* Adds to what each inode has. */
 static const char *spill_check(unsigned count[W_INODES])
 {
-	const struct slots *slots = &world.store.slots;
-	const struct spill *p = &slots->spill;
+	const struct wbufs *wbufs = &world.store.wbufs;
+	const struct spill *p = &wbufs->spill;
 	unsigned places = 0, pages = 0;
 
 	for (unsigned i = 0; i < JOURNAL_SPILL; i++) {
@@ -156,52 +156,52 @@ static const char *spill_check(unsigned count[W_INODES])
 			return "a region that has failed keeps what was spilled of it";
 		if (spill_find(p, inode, d->chunk) != &p->place[i])
 			return "a chunk is spilled twice, or not found";
-		if (slots_collecting(slots, inode, d->chunk))
-			return "a chunk is spilled that has a slot";
+		if (wbufs_collecting(wbufs, inode, d->chunk))
+			return "a chunk is spilled that has a wbuf";
 		/* It may have moved to a node unnoticed, until the next look. */
 		if (p->place[i].of->node->node == world_env.node(&world.store, inode, d->chunk) && !world.store.spill_moved &&
-		    slots_allow(slots, inode, p->place[i].of->node->node))
-			return "a chunk is spilled that may have a slot";
+		    wbufs_allow(wbufs, inode, p->place[i].of->node->node))
+			return "a chunk is spilled that may have a wbuf";
 	}
 	return places != p->count || pages != p->pages || pages > W_SPILL_PAGES ? "what is spilled is miscounted" : NULL;
 }
 
-static const char *slots_check(void)
+static const char *wbufs_check(void)
 {
-	const struct slots *slots = &world.store.slots;
+	const struct wbufs *wbufs = &world.store.wbufs;
 	unsigned count[W_INODES] = { 0 }, free = 0, sealed = 0;
 	const char *wrong = NULL;
 
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &world.slot[s];
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++) {
+		const struct journal_wbuf *js = &world.wbuf[s];
 
-		if (js->state == SLOT_FREE) {
+		if (js->state == WBUF_FREE) {
 			free++;
 			continue;
 		}
 		count[js->inode]++;
-		if (world.disk[js->inode].failed && slot_is(slots, &slots->slot[s]) != SLOT_IS_SENDING)
+		if (world.disk[js->inode].failed && wbuf_is(wbufs, &wbufs->wbuf[s]) != WBUF_IS_SENDING)
 			return "a region that has failed keeps what was written to it";
 		for (unsigned t = 0; t < s; t++)
-			if (world.slot[t].state == js->state && world.slot[t].inode == js->inode &&
-			    world.slot[t].chunk == js->chunk)
-				return "a chunk has two slots of a kind";
-		if (js->state == SLOT_SEALED) {
+			if (world.wbuf[t].state == js->state && world.wbuf[t].inode == js->inode &&
+			    world.wbuf[t].chunk == js->chunk)
+				return "a chunk has two wbufs of a kind";
+		if (js->state == WBUF_SEALED) {
 			sealed++;
 			wrong = sealed_check(s);
-			if (!wrong && world.wire[s].state == WIRE_FREE && !slots->slot[s].retry_at_ns)
-				wrong = "a slot is sent by nothing";
+			if (!wrong && world.wire[s].state == WIRE_FREE && !wbufs->wbuf[s].retry_at_ns)
+				wrong = "a wbuf is sent by nothing";
 		}
 		if (wrong)
 			return wrong;
 	}
 	wrong = spill_check(count);
 	for (unsigned i = 0; i < W_INODES && !wrong; i++)
-		if (count[i] != world.inode[i].slots)
-			wrong = "an inode's slots are miscounted";
+		if (count[i] != world.inode[i].wbufs)
+			wrong = "an inode's wbufs are miscounted";
 	if (wrong)
 		return wrong;
-	return free != slots->free || sealed != slots->sealed ? "slots are miscounted" : NULL;
+	return free != wbufs->free || sealed != wbufs->sealed ? "wbufs are miscounted" : NULL;
 }
 
 static const char *wait_check(const struct call *c, const struct store_wait *wait)
@@ -226,26 +226,26 @@ static const char *wait_check(const struct call *c, const struct store_wait *wai
 	case WAIT_ENTRIES:
 		return cache_allow(&s->cache, wait->inode, wait->nodes, wait->count) ?
 			       "a request waits for an entry that it may have" : NULL;
-	case WAIT_SLOT:
-		return slots_allow(&s->slots, wait->inode, world_env.node(s, wait->inode, wait->chunk)) ?
-			       "a request waits for a slot that it may have" : NULL;
+	case WAIT_WBUF:
+		return wbufs_allow(&s->wbufs, wait->inode, world_env.node(s, wait->inode, wait->chunk)) ?
+			       "a request waits for a wbuf that it may have" : NULL;
 	default:
 		return "a request waits for nothing";
 	}
 }
 
-/* It waits for slots that are on their way, or whose chunk has another that is. */
+/* It waits for wbufs that are on their way, or whose chunk has another that is. */
 static const char *sync_check(const struct syncing *o)
 {
 	const struct store *s = &world.store;
 	const struct inode *inode = &world.inode[o->call.inode];
 
-	for (const struct slot *slot = s->slots.slot; slot != s->slots.slot + JOURNAL_SLOTS; slot++)
-		if (slot->inode == inode && slot->order <= o->s.until &&
-		    slot_is(&s->slots, slot) == SLOT_IS_COLLECTING &&
-		    !slots_sealed(&s->slots, inode, slot_disk(&s->slots, slot)->chunk))
-			return "an fsync waits for a slot that is not sent";
-	return slots_oldest(&s->slots, inode) > o->s.until ? "an fsync waits for nothing" : NULL;
+	for (const struct wbuf *wbuf = s->wbufs.wbuf; wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
+		if (wbuf->inode == inode && wbuf->order <= o->s.until &&
+		    wbuf_is(&s->wbufs, wbuf) == WBUF_IS_COLLECTING &&
+		    !wbufs_sealed(&s->wbufs, inode, wbuf_disk(&s->wbufs, wbuf)->chunk))
+			return "an fsync waits for a wbuf that is not sent";
+	return wbufs_oldest(&s->wbufs, inode) > o->s.until ? "an fsync waits for nothing" : NULL;
 }
 
 static const char *waits_check(void)
@@ -274,7 +274,7 @@ const char *world_check(void)
 	for (unsigned i = 0; i < W_INODES && !wrong; i++)
 		wrong = seals_check(i);
 	if (!wrong)
-		wrong = slots_check();
+		wrong = wbufs_check();
 	if (!wrong)
 		wrong = cache_check();
 	return wrong ? wrong : waits_check();
@@ -302,10 +302,10 @@ static bool step(unsigned which)
 	case 0: return any(E_SERVE, CACHE_ENTRIES, 0);
 	case 1: return any(E_PIECE, CACHE_ENTRIES, ~0u);
 	case 2: return any(E_END, CACHE_ENTRIES, 0);
-	case 3: return any(E_START, JOURNAL_SLOTS, 0);
-	case 4: return any(E_BASE, JOURNAL_SLOTS, 0);
-	case 5: return any(E_APPLY, JOURNAL_SLOTS, 0);
-	case 6: return any(E_ACK, JOURNAL_SLOTS, 0);
+	case 3: return any(E_START, JOURNAL_WBUFS, 0);
+	case 4: return any(E_BASE, JOURNAL_WBUFS, 0);
+	case 5: return any(E_APPLY, JOURNAL_WBUFS, 0);
+	case 6: return any(E_ACK, JOURNAL_WBUFS, 0);
 	case 7: return any(E_COLLECT, 1, 0);
 	case 8: return any(E_BEGIN, W_READS, 0);
 	case 9: return any(E_BEGIN, W_WRITES, 1);
@@ -336,7 +336,7 @@ static bool is_busy(const bool of[W_INODES])
 	for (unsigned i = 0; i < W_SYNCS; i++)
 		busy |= waits(&world.syncing[i].call, of);
 	for (unsigned i = 0; i < W_INODES; i++)
-		busy |= of[i] && (world.inode[i].slots || world.cut[i].state);
+		busy |= of[i] && (world.inode[i].wbufs || world.cut[i].state);
 	return busy;
 }
 

@@ -244,8 +244,8 @@ static void put_region(void)
 		put_wait(&world.cut[0].rest.wait);
 		put(world.cut[0].rest.off);
 	}
-	for (unsigned s = 0; world.cut[0].state == CUT_LAST && s < JOURNAL_SLOTS; s++)
-		put(world.slot[s].state != SLOT_FREE && world.store.slots.slot[s].order <= world.cut[0].s.until);
+	for (unsigned s = 0; world.cut[0].state == CUT_LAST && s < JOURNAL_WBUFS; s++)
+		put(world.wbuf[s].state != WBUF_FREE && world.store.wbufs.wbuf[s].order <= world.cut[0].s.until);
 	put((uint64_t)world.inode[0].opens << 32 | !TAILQ_EMPTY(&world.inode[0].writes));
 }
 
@@ -267,22 +267,22 @@ static void put_put(const struct put *p)
 	put_seals(p->seal);
 }
 
-/* How many slots and places have a lower order number. */
+/* How many wbufs and places have a lower order number. */
 static unsigned orders_below(uint64_t order)
 {
-	const struct slots *slots = &world.store.slots;
+	const struct wbufs *wbufs = &world.store.wbufs;
 	unsigned n = 0;
 
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
-		n += world.slot[s].state != SLOT_FREE && slots->slot[s].order < order;
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++)
+		n += world.wbuf[s].state != WBUF_FREE && wbufs->wbuf[s].order < order;
 	for (unsigned i = 0; i < JOURNAL_SPILL; i++)
-		n += world.spill[i].state != SPILL_FREE && slots->spill.place[i].order < order;
+		n += world.spill[i].state != SPILL_FREE && wbufs->spill.place[i].order < order;
 	return n;
 }
 
 static void put_spill(void)
 {
-	const struct spill *p = &world.store.slots.spill;
+	const struct spill *p = &world.store.wbufs.spill;
 	const struct spill_place *place;
 	unsigned free = 0;
 
@@ -302,24 +302,24 @@ static void put_spill(void)
 	put((uint64_t)free << 1 | (world.store.tidy_ns > world.now));
 }
 
-static void put_slots(void)
+static void put_wbufs(void)
 {
-	const struct slots *slots = &world.store.slots;
+	const struct wbufs *wbufs = &world.store.wbufs;
 
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &world.slot[s];
-		const struct slot *slot = &slots->slot[s];
-		const struct flush *f = &slot->flush;
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++) {
+		const struct journal_wbuf *js = &world.wbuf[s];
+		const struct wbuf *wbuf = &wbufs->wbuf[s];
+		const struct flush *f = &wbuf->flush;
 
 		put(js->state);
-		if (js->state == SLOT_FREE)
+		if (js->state == WBUF_FREE)
 			continue;
 		put(js->chunk << 32 | js->pages);
-		put(js->state == SLOT_SEALED ? js->version << 1 | js->tried : 0);
-		put_content(world.slot_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
-		put(orders_below(slot->order) | (uint64_t)(slot->opened_ns + STORE_AGE_NS <= world.now) << 8 |
-		    (uint64_t)(slot->retry_at_ns != 0) << 9 | (uint64_t)(slot->retry_at_ns > world.now) << 10 |
-		    (uint64_t)(slot->order <= slot->inode->synced) << 11);
+		put(js->state == WBUF_SEALED ? js->version << 1 | js->tried : 0);
+		put_content(world.wbuf_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
+		put(orders_below(wbuf->order) | (uint64_t)(wbuf->opened_ns + STORE_AGE_NS <= world.now) << 8 |
+		    (uint64_t)(wbuf->retry_at_ns != 0) << 9 | (uint64_t)(wbuf->retry_at_ns > world.now) << 10 |
+		    (uint64_t)(wbuf->order <= wbuf->inode->synced) << 11);
 		put(world.wire[s].state);
 		if (world.wire[s].state == WIRE_FREE)
 			continue;
@@ -443,10 +443,10 @@ static void put_writes(void)
 				put_past(k, o->gen[k]);
 		if (!o->call.begun)
 			continue;
-		for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
-			put(world.slot[s].state != SLOT_FREE && world.store.slots.slot[s].order <= o->s.until);
+		for (unsigned s = 0; s < JOURNAL_WBUFS; s++)
+			put(world.wbuf[s].state != WBUF_FREE && world.store.wbufs.wbuf[s].order <= o->s.until);
 		for (unsigned k = 0; k < JOURNAL_SPILL; k++)
-			put(world.spill[k].state != SPILL_FREE && world.store.slots.spill.place[k].order <= o->s.until);
+			put(world.spill[k].state != SPILL_FREE && world.store.wbufs.spill.place[k].order <= o->s.until);
 	}
 }
 
@@ -454,7 +454,7 @@ static uint64_t state_hash(void)
 {
 	text.n = seals.n = 0;
 	put_region();
-	put_slots();
+	put_wbufs();
 	put_spill();
 	put_entries();
 	put_reads();
@@ -558,7 +558,7 @@ static void all_make(void)
 		may(E_RESEND, i, 0);
 		may(E_RESEND, i, 1);
 	}
-	for (unsigned i = 0; i < JOURNAL_SLOTS; i++) {
+	for (unsigned i = 0; i < JOURNAL_WBUFS; i++) {
 		may(E_START, i, 0);
 		may(E_BASE, i, 0);
 		may(E_BASE, i, ENOMEM);

@@ -17,16 +17,16 @@ bool node_has(unsigned inode, unsigned node)
 	return node_of(inode, 0) == node || node_of(inode, 1) == node;
 }
 
-static const struct journal_slot *slot_of(unsigned inode, uint64_t chunk, unsigned page)
+static const struct journal_wbuf *wbuf_of(unsigned inode, uint64_t chunk, unsigned page)
 {
-	const struct journal_slot *found = NULL;
+	const struct journal_wbuf *found = NULL;
 
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &world.slot[s];
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++) {
+		const struct journal_wbuf *js = &world.wbuf[s];
 
-		if (js->state == SLOT_FREE || js->inode != inode || js->chunk != chunk || !(js->pages >> page & 1))
+		if (js->state == WBUF_FREE || js->inode != inode || js->chunk != chunk || !(js->pages >> page & 1))
 			continue;
-		if (!found || js->state == SLOT_OPEN)
+		if (!found || js->state == WBUF_OPEN)
 			found = js;
 	}
 	return found;
@@ -47,7 +47,7 @@ uint32_t cell_reads(unsigned inode, uint32_t cell)
 {
 	const struct region *reg = &world.region[inode];
 	uint32_t c = cell / CHUNK_CELLS, at = cell % CHUNK_CELLS, value;
-	const struct journal_slot *js = slot_of(inode, c, at / PAGE_CELLS);
+	const struct journal_wbuf *js = wbuf_of(inode, c, at / PAGE_CELLS);
 	const struct journal_spill *d = spill_of(inode, c, at / PAGE_CELLS);
 	uint64_t entry = reg->index[c];
 
@@ -57,7 +57,7 @@ uint32_t cell_reads(unsigned inode, uint32_t cell)
 		return value;
 	}
 	if (js) {
-		memcpy(&value, world.slot_data + (size_t)(js - world.slot) * GVM_CHUNK_BYTES + at * CELL_BYTES,
+		memcpy(&value, world.wbuf_data + (size_t)(js - world.wbuf) * GVM_CHUNK_BYTES + at * CELL_BYTES,
 		       sizeof(value));
 		return value;
 	}
@@ -226,7 +226,7 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 
 static struct wire *wire_of(const struct flush *f)
 {
-	return &world.wire[(const struct slot *)f - world.store.slots.slot];
+	return &world.wire[(const struct wbuf *)f - world.store.wbufs.wbuf];
 }
 
 static void env_send(struct store *s, struct inode *inode, struct flush *f)
@@ -234,7 +234,7 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 	(void)s;
 	world_call();
 	if (wire_of(f)->state != WIRE_FREE)
-		world_wrong("a slot is given to a second writer");
+		world_wrong("a wbuf is given to a second writer");
 	wire_of(f)->state = WIRE_QUEUED;
 	wire_of(f)->put.inode = inode->nr;
 	memset(&f->seals, 0, sizeof(f->seals));

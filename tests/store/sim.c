@@ -162,14 +162,14 @@ static struct event choose(void)
 		break;
 	case E_START:
 	case E_ACK:
-		e.a = pick(JOURNAL_SLOTS);
+		e.a = pick(JOURNAL_WBUFS);
 		break;
 	case E_BASE:
-		e.a = pick(JOURNAL_SLOTS);
+		e.a = pick(JOURNAL_WBUFS);
 		e.b = refusals && !pick(refusals) ? ENOMEM : 0;
 		break;
 	case E_APPLY:
-		e.a = pick(JOURNAL_SLOTS);
+		e.a = pick(JOURNAL_WBUFS);
 		e.b = refusals && !pick(refusals) ? pick(30) ? pick(3) ? ENOSPC : EREMCHG : EIO : 0;
 		break;
 	case E_COLLECT:
@@ -284,7 +284,7 @@ const char *sim_episode(uint64_t seed, uint64_t steps, uint64_t *took)
 		world.striped |= 1u << i;
 	world.timeout = !pick(4);
 	if (pick(2))
-		world.store.slots.spill.pages_max = world.spill_pages = 0;
+		world.store.wbufs.spill.pages_max = world.spill_pages = 0;
 	if (!pick(3))
 		beside_others();
 	for (unsigned n = 0, tries = 0; n < length && tries < 100 * length && !wrong; tries++) {

@@ -35,33 +35,33 @@ const struct sim_heap sim_heap = {
 	.used = world.block_used, .bytes = world.block[0], .block_bytes = sizeof(world.block[0]), .blocks = W_BLOCKS,
 };
 
-/* What a slot is when it is sealed, it stays. */
-static void slot_sealed(unsigned s)
+/* What a wbuf is when it is sealed, it stays. */
+static void wbuf_sealed(unsigned s)
 {
-	world.sealed_slot[s].version = world.slot[s].version;
-	world.sealed_slot[s].pages = world.slot[s].pages;
-	memcpy(world.sealed_slot[s].data, world.slot_data + (size_t)s * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
+	world.sealed_wbuf[s].version = world.wbuf[s].version;
+	world.sealed_wbuf[s].pages = world.wbuf[s].pages;
+	memcpy(world.sealed_wbuf[s].data, world.wbuf_data + (size_t)s * GVM_CHUNK_BYTES, GVM_CHUNK_BYTES);
 }
 
 static void mark32(uint32_t *where, uint32_t value)
 {
 	world_call();
 	*where = value;
-	if (value == SLOT_SEALED)
-		for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
-			if (where == &world.slot[s].state)
-				slot_sealed(s);
+	if (value == WBUF_SEALED)
+		for (unsigned s = 0; s < JOURNAL_WBUFS; s++)
+			if (where == &world.wbuf[s].state)
+				wbuf_sealed(s);
 	world_call();
 }
 
-/* Of a slot that is sealed, since what it is sent as has another version each time. */
+/* Of a wbuf that is sealed, since what it is sent as has another version each time. */
 static void mark64(uint64_t *where, uint64_t value)
 {
 	world_call();
 	*where = value;
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
-		if (where == &world.slot[s].version)
-			world.sealed_slot[s].version = value;
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++)
+		if (where == &world.wbuf[s].version)
+			world.sealed_wbuf[s].version = value;
 	world_call();
 }
 
@@ -382,15 +382,15 @@ static void worker_begin(void)
 	s->env = &world_env;
 	s->owner = &world;
 	s->stats = &world.stats[W_INODES];
-	s->slots.disk = world.slot;
-	s->slots.data = world.slot_data;
-	s->slots.mark32 = mark32;
-	s->slots.mark64 = mark64;
-	s->slots.spill.disk = world.spill;
-	s->slots.spill.data = world.spill_data;
-	s->slots.spill.mark32 = mark32;
-	s->slots.spill.release = spill_release;
-	s->slots.spill.pages_max = world.spill_pages;
+	s->wbufs.disk = world.wbuf;
+	s->wbufs.data = world.wbuf_data;
+	s->wbufs.mark32 = mark32;
+	s->wbufs.mark64 = mark64;
+	s->wbufs.spill.disk = world.spill;
+	s->wbufs.spill.data = world.spill_data;
+	s->wbufs.spill.mark32 = mark32;
+	s->wbufs.spill.release = spill_release;
+	s->wbufs.spill.pages_max = world.spill_pages;
 	s->sealed = world.sealed;
 	store_begin(s, world.cache, world.scratch);
 	memset(world.cut, 0, sizeof(world.cut));
@@ -411,7 +411,7 @@ static void worker_killed(void)
 			if (c->used && !c->ended)
 				c->begun = false;
 	}
-	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
+	for (unsigned i = 0; i < JOURNAL_WBUFS; i++)
 		if (world.wire[i].state == WIRE_SENT && world.lates < W_LATE)
 			world.late[world.lates++] = world.wire[i].put;
 	worker_begin();
@@ -741,7 +741,7 @@ static bool resend(const struct event *ev)
 
 static struct flush *flush_nth(unsigned i)
 {
-	return &world.store.slots.slot[i].flush;
+	return &world.store.wbufs.wbuf[i].flush;
 }
 
 static bool wire_is(unsigned i, enum wire_state state)
@@ -818,7 +818,7 @@ static bool collect(const struct event *e)
 {
 	bool some = false;
 
-	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
+	for (unsigned i = 0; i < JOURNAL_WBUFS; i++)
 		if (world.wire[i].state == WIRE_FINISHED) {
 			world.wire[i].state = WIRE_FREE;
 			if (e->b && world.sealed && !flush_nth(i)->result)
@@ -906,7 +906,7 @@ static bool detach(const struct event *e)
 	struct region *reg = &world.region[e->a];
 	bool lost = region_is_lost(e->a);
 
-	if (!world.disk[e->a].epoch || inode->slots || !TAILQ_EMPTY(&inode->writes) || reg->cut_plus_1 ||
+	if (!world.disk[e->a].epoch || inode->wbufs || !TAILQ_EMPTY(&inode->writes) || reg->cut_plus_1 ||
 	    world.cut[e->a].state)
 		return false;
 	for (unsigned i = 0; i < W_WRITES; i++)
@@ -1067,8 +1067,8 @@ static const char *const names[EVENTS] = {
 
 void event_print(const struct event *e)
 {
-	printf("%s %x %x: kills %u, %u slots free, %u sealed, %u GETs\n", names[e->kind], e->a, e->b, world.kills,
-	       world.store.slots.free, world.store.slots.sealed, world.store.cache.fetching);
+	printf("%s %x %x: kills %u, %u wbufs free, %u sealed, %u GETs\n", names[e->kind], e->a, e->b, world.kills,
+	       world.store.wbufs.free, world.store.wbufs.sealed, world.store.cache.fetching);
 }
 
 static void call_print(const char *what, unsigned i, const struct call *c, const struct store_wait *wait,
@@ -1082,17 +1082,17 @@ static void call_print(const char *what, unsigned i, const struct call *c, const
 void world_print(void)
 {
 	for (unsigned i = 0; i < W_INODES; i++)
-		printf("inode %u: epoch %llu of %llu, failed %d, opens %u, slots %u, entries %u, other %d, "
+		printf("inode %u: epoch %llu of %llu, failed %d, opens %u, wbufs %u, entries %u, other %d, "
 		       "fenced %d, cut %u, cells %u\n", i, (unsigned long long)world.disk[i].epoch,
 		       (unsigned long long)world.region[i].epoch, (int)world.disk[i].failed,
-		       world.inode[i].opens, world.inode[i].slots, world.inode[i].entries,
+		       world.inode[i].opens, world.inode[i].wbufs, world.inode[i].entries,
 		       world.region[i].other, world.region[i].fenced,
 		       world.region[i].cut_plus_1, world.region[i].cells);
-	for (unsigned i = 0; i < JOURNAL_SLOTS; i++)
-		if (world.slot[i].state)
-			printf("slot %u: state %u inode %u chunk %llu pages %08x version %llx, wire %u\n", i,
-			       world.slot[i].state, world.slot[i].inode, (unsigned long long)world.slot[i].chunk,
-			       world.slot[i].pages, (unsigned long long)world.slot[i].version, world.wire[i].state);
+	for (unsigned i = 0; i < JOURNAL_WBUFS; i++)
+		if (world.wbuf[i].state)
+			printf("wbuf %u: state %u inode %u chunk %llu pages %08x version %llx, wire %u\n", i,
+			       world.wbuf[i].state, world.wbuf[i].inode, (unsigned long long)world.wbuf[i].chunk,
+			       world.wbuf[i].pages, (unsigned long long)world.wbuf[i].version, world.wire[i].state);
 	for (unsigned i = 0; i < JOURNAL_SPILL; i++)
 		if (world.spill[i].state || world.spill[i].pages)
 			printf("spilled %u: state %u inode %u chunk %llu pages %08x\n", i, world.spill[i].state,

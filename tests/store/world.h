@@ -71,7 +71,7 @@ struct put {
 	uint64_t seal[GVM_CHUNK_PAGES]; /* of those that are listed: another one each time, but for zeros */
 };
 
-/* A flush at a writer, one for each slot. */
+/* A flush at a writer, one for each wbuf. */
 struct wire {
 	uint8_t state;
 	int result;
@@ -166,15 +166,15 @@ struct world {
 		uint64_t cut_version;
 		uint32_t cut_to_plus_1; /* cells */
 	} disk[W_INODES]; /* what changes of struct journal_inode */
-	struct journal_slot slot[JOURNAL_SLOTS];
-	uint8_t slot_data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
+	struct journal_wbuf wbuf[JOURNAL_WBUFS];
+	uint8_t wbuf_data[JOURNAL_WBUFS * GVM_CHUNK_BYTES];
 	struct journal_spill spill[JOURNAL_SPILL];
 	uint8_t spill_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
 	struct {
 		uint64_t version;
 		uint32_t pages;
 		uint8_t data[GVM_CHUNK_BYTES];
-	} sealed_slot[JOURNAL_SLOTS]; /* as they were when they were sealed */
+	} sealed_wbuf[JOURNAL_WBUFS]; /* as they were when they were sealed */
 	struct reading reading[W_READS];
 	struct writing writing[W_WRITES];
 	struct syncing syncing[W_SYNCS];
@@ -199,7 +199,7 @@ struct world {
 	uint8_t cache[CACHE_ENTRIES * GVM_CHUNK_BYTES];
 	uint8_t scratch[STORE_SCRATCH * GVM_PAGE_BYTES];
 	struct get get[CACHE_ENTRIES];
-	struct wire wire[JOURNAL_SLOTS];
+	struct wire wire[JOURNAL_WBUFS];
 	bool block_used[W_BLOCKS]; /* of the heap */
 	_Alignas(16) uint8_t block[W_BLOCKS][(READ_IOV_MAX * GVM_PAGE_BYTES + 15) / 16 * 16];
 	uint64_t due;		     /* as store_tick() said last */
@@ -228,10 +228,10 @@ enum event_kind {
 	E_PIECE,   /* a: entry, b: which of its pages */
 	E_END,	   /* a: entry */
 	E_RESEND,  /* a: entry: the connection broke; b: what came last was no chunk */
-	E_START,   /* a: slot: a writer takes its flush */
-	E_BASE,	   /* a: slot: what it lacks has come; b: 0, or why not */
-	E_APPLY,   /* a: slot: the node has it; b: 0, or why it refuses */
-	E_ACK,	   /* a: slot */
+	E_START,   /* a: wbuf: a writer takes its flush */
+	E_BASE,	   /* a: wbuf: what it lacks has come; b: 0, or why not */
+	E_APPLY,   /* a: wbuf: the node has it; b: 0, or why it refuses */
+	E_ACK,	   /* a: wbuf */
 	E_COLLECT, /* outcomes come to the front */
 	E_LATE,	   /* a: late: comes to the node after all */
 	E_LOST,	   /* a: late: does not */
@@ -284,7 +284,7 @@ void call_ended(struct call *c, int error);
 /* A call of the worker's: it may be its last. */
 void world_call(void);
 unsigned node_of(unsigned inode, uint64_t chunk);
-/* What our own host would be told that a cell is: in a slot, or as the index has it. */
+/* What our own host would be told that a cell is: in a wbuf, or as the index has it. */
 uint32_t cell_reads(unsigned inode, uint32_t cell);
 void cell_changed(struct cell *c, uint32_t truth);
 /* Whether it may be that now. */

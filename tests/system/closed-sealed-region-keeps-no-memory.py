@@ -36,7 +36,7 @@ def test(l):
         fd = os.open(path, os.O_RDWR)
         l.write(path, 0, SIZE, 1)
         os.fsync(fd)
-        l.write(path, 0, MIB, 1)  # the slots of the journal stay
+        l.write(path, 0, MIB, 1)  # the wbufs of the journal stay
         os.fsync(fd)
         used = journal_bytes(mount)
         expect(used > KNOWN, "the journal has %d bytes", used)

@@ -113,7 +113,7 @@ def flood(l, own, path, node, what, seed):
 
         lab.wait_for("most are refused", more, 30)
         expect(refused == ended - done, "%d ended, %d were refused and %d done", ended, refused, done)
-        expect(done < begun // 8, "%d are done while their node is stopped: more than there are slots for", done)
+        expect(done < begun // 8, "%d are done while their node is stopped: more than there are wbufs for", done)
         forget(own)
         l.check(own, 0, 16 * MIB, seed - 1, seconds=HANGS)
         l.write(own, 0, 16 * MIB, seed, seconds=HANGS)

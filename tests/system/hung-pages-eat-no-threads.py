@@ -12,7 +12,7 @@ from lab import children, expect, wait_for
 from remote import Mount, Node
 
 MIB = 1 << 20
-SIZE = 24 * MIB  # more chunks than there are slots
+SIZE = 24 * MIB  # more chunks than there are wbufs
 LOOKS = 4
 FILE_CALLS = 2  # PAGECACHE_FILE_CALLS
 HANGS = 25

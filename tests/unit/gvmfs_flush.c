@@ -264,8 +264,8 @@ static void zeros_over_nothing_are_not_sent(void)
 	CHECK_EQ(flush_index_entry(&flush), NEXT | GVM_VERSION_ZERO);
 }
 
-/* A slot of the write-back. */
-static void slot_setup(uint32_t pages, uint64_t base)
+/* A wbuf of the write-back. */
+static void wbuf_setup(uint32_t pages, uint64_t base)
 {
 	setup(pages, base, false);
 	flush.resident = false;
@@ -274,27 +274,27 @@ static void slot_setup(uint32_t pages, uint64_t base)
 
 static void written_pages_go_over_the_base(void)
 {
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush_start(&flush);
 	CHECK_EQ(wire.sent, 1);
 	CHECK_EQ(wire.base, BASE);
 	CHECK_EQ(wire.encoded, 0xf0);
 	/* Nothing there yet: as a whole, with zeros around them. */
-	slot_setup(0xf0, 0);
+	wbuf_setup(0xf0, 0);
 	flush_start(&flush);
 	CHECK_EQ(wire.base, 0);
 	CHECK_EQ(wire.encoded, ~0u);
 	CHECK_EQ(wire.zero, ~0xf0u);
 	/* All of them. */
-	slot_setup(~0u, BASE);
+	wbuf_setup(~0u, BASE);
 	flush_start(&flush);
 	CHECK_EQ(wire.base, 0);
 	CHECK_EQ(wire.encoded, ~0u);
 }
 
-static void slot_is_laid_over_what_was_fetched(void)
+static void wbuf_is_laid_over_what_was_fetched(void)
 {
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
 	CHECK_EQ(wire.agains, 1);
@@ -311,7 +311,7 @@ static void slot_is_laid_over_what_was_fetched(void)
 /* All nodes' heads are damaged: what was written goes there all the same, and what is not here is lost. */
 static void what_no_node_can_read_is_sent_as_lost(void)
 {
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush.beyond = 0xff000000;
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
@@ -358,7 +358,7 @@ static void what_is_here_is_not_lost_with_it(void)
 /* A node may have taken the change, and its copy be damaged since: in this version it is not sealed anew. */
 static void what_was_sent_sealed_is_not_sealed_anew(void)
 {
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush.sealed = true;
 	flush_start(&flush);
 	flush.sent = true;
@@ -395,7 +395,7 @@ static void what_was_sent_sealed_is_not_sealed_anew(void)
 /* The base has lost pages, and they stay so: a failure that passes is not one of these. */
 static void what_is_lost_stays_lost(void)
 {
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
 	flush_start(&flush);
@@ -406,7 +406,7 @@ static void what_is_lost_stays_lost(void)
 	CHECK_EQ(wire.lost, 0xf);
 	CHECK(!flush.loses);
 	/* Pages that no node has any more are so from now on; those that are here are not. */
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
 	flush_start(&flush);
@@ -417,7 +417,7 @@ static void what_is_lost_stays_lost(void)
 	flush_fetched(&flush, 0);
 	CHECK_EQ(wire.lost, 0xc);
 	CHECK(flush.loses);
-	slot_setup(0xf0, BASE);
+	wbuf_setup(0xf0, BASE);
 	flush_start(&flush);
 	flush_sent(&flush, -EREMCHG);
 	flush_start(&flush);
@@ -438,7 +438,7 @@ static const struct check_test tests[] = {
 	{ "bytes-of-a-version-are-the-same-on-all-nodes", bytes_of_a_version_are_the_same_on_all_nodes },
 	{ "zeros-over-nothing-are-not-sent", zeros_over_nothing_are_not_sent },
 	{ "written-pages-go-over-the-base", written_pages_go_over_the_base },
-	{ "slot-is-laid-over-what-was-fetched", slot_is_laid_over_what_was_fetched },
+	{ "wbuf-is-laid-over-what-was-fetched", wbuf_is_laid_over_what_was_fetched },
 	{ "what-no-node-can-read-is-sent-as-lost", what_no_node_can_read_is_sent_as_lost },
 	{ "what-is-here-is-not-lost-with-it", what_is_here_is_not_lost_with_it },
 	{ "what-was-sent-sealed-is-not-sealed-anew", what_was_sent_sealed_is_not_sealed_anew },

@@ -30,8 +30,8 @@ static void new_journal_is_empty(void)
 	begin();
 	CHECK(successor.super->client & 1);
 	CHECK_EQ(successor.super->starts, 0);
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++)
-		CHECK_EQ(successor.slots[s].state, SLOT_FREE);
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++)
+		CHECK_EQ(successor.wbufs[s].state, WBUF_FREE);
 	for (unsigned i = 0; i < JOURNAL_INODES; i++)
 		CHECK_EQ(successor.inodes[i].use, INODE_FREE);
 	for (unsigned i = 0; i < JOURNAL_HANDLES; i++)
@@ -54,31 +54,31 @@ static void every_journal_is_another_writer(void)
 	end();
 }
 
-static void slots_are_found_as_they_were_left(void)
+static void wbufs_are_found_as_they_were_left(void)
 {
 	static uint8_t want[GVM_CHUNK_BYTES];
 
 	begin();
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
-		struct journal_slot *js = &first.slots[s];
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++) {
+		struct journal_wbuf *js = &first.wbufs[s];
 
-		memset(journal_slot_data(&first, s), (int)(s + 1), GVM_CHUNK_BYTES);
+		memset(journal_wbuf_data(&first, s), (int)(s + 1), GVM_CHUNK_BYTES);
 		js->inode = s;
 		js->chunk = 1000 + s;
 		js->version = gvm_version(3, s + 1);
 		journal_publish32(&js->pages, 1u << s % GVM_CHUNK_PAGES);
-		journal_publish32(&js->state, s & 1 ? SLOT_SEALED : SLOT_OPEN);
+		journal_publish32(&js->state, s & 1 ? WBUF_SEALED : WBUF_OPEN);
 	}
-	for (unsigned s = 0; s < JOURNAL_SLOTS; s++) {
-		const struct journal_slot *js = &successor.slots[s];
+	for (unsigned s = 0; s < JOURNAL_WBUFS; s++) {
+		const struct journal_wbuf *js = &successor.wbufs[s];
 
-		CHECK_EQ(js->state, s & 1 ? SLOT_SEALED : SLOT_OPEN);
+		CHECK_EQ(js->state, s & 1 ? WBUF_SEALED : WBUF_OPEN);
 		CHECK_EQ(js->inode, s);
 		CHECK_EQ(js->chunk, 1000 + s);
 		CHECK_EQ(js->version, gvm_version(3, s + 1));
 		CHECK_EQ(js->pages, 1u << s % GVM_CHUNK_PAGES);
 		memset(want, (int)(s + 1), sizeof(want));
-		CHECK_MEM(journal_slot_data(&successor, s), want, sizeof(want));
+		CHECK_MEM(journal_wbuf_data(&successor, s), want, sizeof(want));
 	}
 	end();
 }
@@ -111,9 +111,9 @@ static void parts_do_not_overlap(void)
 		{ successor.super, first.super, sizeof(struct journal_super) },
 		{ successor.inodes, first.inodes, JOURNAL_INODES * sizeof(struct journal_inode) },
 		{ successor.handles, first.handles, JOURNAL_HANDLES * sizeof(struct journal_handle) },
-		{ successor.slots, first.slots, JOURNAL_SLOTS * sizeof(struct journal_slot) },
+		{ successor.wbufs, first.wbufs, JOURNAL_WBUFS * sizeof(struct journal_wbuf) },
 		{ successor.sessions, first.sessions, JOURNAL_SESSIONS * sizeof(struct journal_session) },
-		{ successor.slot_data, first.slot_data, (size_t)JOURNAL_SLOTS * GVM_CHUNK_BYTES },
+		{ successor.wbuf_data, first.wbuf_data, (size_t)JOURNAL_WBUFS * GVM_CHUNK_BYTES },
 		{ successor.index, first.index, JOURNAL_INODES * JOURNAL_INDEX_BYTES },
 	};
 	enum { PARTS = sizeof(part) / sizeof(*part) };
@@ -234,18 +234,18 @@ static void killed_process_loses_no_store(void)
 	pid = fork();
 	CHECK(pid >= 0);
 	if (!pid) {
-		memset(journal_slot_data(&first, 9), 77, GVM_CHUNK_BYTES);
-		first.slots[9].chunk = 12;
-		journal_publish32(&first.slots[9].pages, ~0u);
-		journal_publish32(&first.slots[9].state, SLOT_SEALED);
+		memset(journal_wbuf_data(&first, 9), 77, GVM_CHUNK_BYTES);
+		first.wbufs[9].chunk = 12;
+		journal_publish32(&first.wbufs[9].pages, ~0u);
+		journal_publish32(&first.wbufs[9].state, WBUF_SEALED);
 		raise(SIGKILL);
 	}
 	CHECK_EQ(waitpid(pid, &status, 0), pid);
 	CHECK(WIFSIGNALED(status));
-	CHECK_EQ(successor.slots[9].state, SLOT_SEALED);
-	CHECK_EQ(successor.slots[9].pages, ~0u);
-	CHECK_EQ(successor.slots[9].chunk, 12);
-	CHECK_EQ(journal_slot_data(&successor, 9)[GVM_CHUNK_BYTES - 1], 77);
+	CHECK_EQ(successor.wbufs[9].state, WBUF_SEALED);
+	CHECK_EQ(successor.wbufs[9].pages, ~0u);
+	CHECK_EQ(successor.wbufs[9].chunk, 12);
+	CHECK_EQ(journal_wbuf_data(&successor, 9)[GVM_CHUNK_BYTES - 1], 77);
 	end();
 }
 
@@ -301,7 +301,7 @@ static const struct check_test tests[] = {
 	{ "new-journal-is-empty", new_journal_is_empty },
 	{ "every-journal-is-another-writer", every_journal_is_another_writer },
 	{ "what-a-region-has-is-given-back", what_a_region_has_is_given_back },
-	{ "slots-are-found-as-they-were-left", slots_are_found_as_they_were_left },
+	{ "wbufs-are-found-as-they-were-left", wbufs_are_found_as_they_were_left },
 	{ "parts-do-not-overlap", parts_do_not_overlap },
 	{ "index-of-every-inode-has-a-place-of-its-own", index_of_every_inode_has_a_place_of_its_own },
 	{ "cleared-index-ends-where-it-is-cut", cleared_index_ends_where_it_is_cut },

@@ -27,7 +27,7 @@ static struct chunk chunk[CHUNKS];
 static struct resident_mark mark[CHUNKS];
 static struct store store;
 static struct worker worker = { .store = &store };
-static uint64_t in_slot = ~0ull, touched_from = CHUNKS;
+static uint64_t in_wbuf = ~0ull, touched_from = CHUNKS;
 static unsigned calls;
 static int64_t answer;
 
@@ -77,11 +77,11 @@ int pagecache_sync(struct worker *w, struct inode *in, uint64_t off, uint64_t si
 	return -ENOSYS;
 }
 
-uint64_t slots_next_chunk(const struct slots *s, const struct inode *in, uint64_t from)
+uint64_t wbufs_next_chunk(const struct wbufs *s, const struct inode *in, uint64_t from)
 {
 	(void)s;
 	(void)in;
-	return in_slot >= from ? in_slot : ~0ull;
+	return in_wbuf >= from ? in_wbuf : ~0ull;
 }
 
 /* As of an index of which each entry has a page of its own. */
@@ -110,7 +110,7 @@ static void begin_anew(bool fast)
 	memset(mark, 0, sizeof(mark));
 	resident = (struct resident){ .chunk = chunk, .mark = mark, .chunks = CHUNKS };
 	inode.resident = fast ? &resident : NULL;
-	in_slot = ~0ull;
+	in_wbuf = ~0ull;
 	touched_from = CHUNKS;
 	calls = 0;
 }
@@ -140,7 +140,7 @@ static void test_never_written(void)
 		CHECK_EQ(seek(50, SEEK_HOLE), 51);
 		CHECK(calls <= 3);
 	}
-	in_slot = 20;
+	in_wbuf = 20;
 	inode.resident = NULL;
 	CHECK_EQ(seek(3, SEEK_DATA), 20);
 }

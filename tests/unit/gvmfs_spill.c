@@ -1,21 +1,21 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* gvmfs_spill.c - written pages that wait for slots, in the journal: what is read, how much there may be, and what a
+/* gvmfs_spill.c - written pages that wait for wbufs, in the journal: what is read, how much there may be, and what a
  * successor finds after its predecessor's death at any change of the journal. */
 #include "check.h"
-#include "store/slots.h"
+#include "store/wbufs.h"
 
 #include <setjmp.h>
 
 #define NOW 1000u
 
 /* What outlives a worker. */
-static struct journal_slot disk[JOURNAL_SLOTS];
-static uint8_t data[JOURNAL_SLOTS * GVM_CHUNK_BYTES];
+static struct journal_wbuf disk[JOURNAL_WBUFS];
+static uint8_t data[JOURNAL_WBUFS * GVM_CHUNK_BYTES];
 static struct journal_spill spilled[JOURNAL_SPILL];
 static uint8_t spilled_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
 
 /* A worker. */
-static struct slots s;
+static struct wbufs s;
 static struct inode inodes[3];
 static const int node_a, node_b;
 static unsigned released;
@@ -76,7 +76,7 @@ static void start(uint64_t pages_max)
 	s.spill.release = release;
 	s.spill.pages_max = pages_max;
 	death.at = released = 0;
-	slots_begin(&s);
+	wbufs_begin(&s);
 }
 
 static void setup(uint64_t pages_max)
@@ -90,7 +90,7 @@ static void setup(uint64_t pages_max)
 
 static void page_is(unsigned nr, uint64_t chunk, unsigned page, int byte)
 {
-	const uint8_t *at = slots_page(&s, &inodes[nr], chunk, page);
+	const uint8_t *at = wbufs_page(&s, &inodes[nr], chunk, page);
 
 	CHECK_EQ(!at, byte < 0);
 	for (unsigned i = 0; at && i < GVM_PAGE_BYTES; i++)
@@ -113,59 +113,59 @@ static struct spill_place *spill(unsigned nr, uint64_t chunk, const void *node, 
 	return place;
 }
 
-static struct slot *collect(unsigned nr, uint64_t chunk, unsigned page, uint8_t byte)
+static struct wbuf *collect(unsigned nr, uint64_t chunk, unsigned page, uint8_t byte)
 {
 	uint8_t content[GVM_PAGE_BYTES];
-	struct slot *slot = slots_open(&s, &inodes[nr], chunk, &node_a, NOW);
+	struct wbuf *wbuf = wbufs_open(&s, &inodes[nr], chunk, &node_a, NOW);
 
-	CHECK(slot);
+	CHECK(wbuf);
 	content_of(content, byte);
-	slot_write(&s, slot, page * GVM_PAGE_BYTES, (page + 1) * GVM_PAGE_BYTES, content);
-	return slot;
+	wbuf_write(&s, wbuf, page * GVM_PAGE_BYTES, (page + 1) * GVM_PAGE_BYTES, content);
+	return wbuf;
 }
 
 static void newest_page_counts(void)
 {
-	struct slot *slot;
+	struct wbuf *wbuf;
 
 	setup(100);
-	slot = collect(1, 5, 3, 0x11);
-	slot_seal(&s, slot, 7);
+	wbuf = collect(1, 5, 3, 0x11);
+	wbuf_seal(&s, wbuf, 7);
 	CHECK(spill(1, 5, &node_a, 3, 0x22));
 	CHECK(spill(1, 5, &node_a, 4, 0x33));
 	page_is(1, 5, 3, 0x22);
 	page_is(1, 5, 4, 0x33);
 	page_is(2, 5, 4, -1);
 	page_is(1, 6, 4, -1);
-	CHECK_EQ(slots_pages(&s, &inodes[1], 5), 0x18);
-	CHECK_EQ(inodes[1].slots, 2);
+	CHECK_EQ(wbufs_pages(&s, &inodes[1], 5), 0x18);
+	CHECK_EQ(inodes[1].wbufs, 2);
 	CHECK_EQ(inodes[1].spilled, 1);
 	CHECK_EQ(s.spill.pages, 2);
-	CHECK_EQ(slots_oldest(&s, &inodes[1]), slot->order);
-	slot_free(&s, slot);
+	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), wbuf->order);
+	wbuf_free(&s, wbuf);
 	page_is(1, 5, 3, 0x22);
-	CHECK_EQ(slots_next_chunk(&s, &inodes[1], 0), 5);
-	CHECK_EQ(slots_next_chunk(&s, &inodes[1], 6), ~0ull);
-	CHECK_EQ(slots_oldest(&s, &inodes[1]), 2);
+	CHECK_EQ(wbufs_next_chunk(&s, &inodes[1], 0), 5);
+	CHECK_EQ(wbufs_next_chunk(&s, &inodes[1], 6), ~0ull);
+	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 2);
 }
 
-/* An fsync that waits for what was spilled waits for the slot, too. */
-static void slot_takes_over_what_was_spilled(void)
+/* An fsync that waits for what was spilled waits for the wbuf, too. */
+static void wbuf_takes_over_what_was_spilled(void)
 {
 	struct spill_place *place;
-	struct slot *slot;
+	struct wbuf *wbuf;
 
 	setup(100);
 	place = spill(1, 5, &node_a, 3, 0x22);
 	spill(1, 6, &node_a, 3, 0x23);
-	slot = slots_open(&s, &inodes[1], 5, &node_a, NOW);
-	slot_unspill(&s, slot, place);
-	CHECK_EQ(slot->order, 1);
-	CHECK_EQ(slots_oldest(&s, &inodes[1]), 1);
-	CHECK_EQ(slot_disk(&s, slot)->pages, 1u << 3);
+	wbuf = wbufs_open(&s, &inodes[1], 5, &node_a, NOW);
+	wbuf_unspill(&s, wbuf, place);
+	CHECK_EQ(wbuf->order, 1);
+	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 1);
+	CHECK_EQ(wbuf_disk(&s, wbuf)->pages, 1u << 3);
 	page_is(1, 5, 3, 0x22);
 	page_is(1, 6, 3, 0x23);
-	CHECK_EQ(inodes[1].slots, 2);
+	CHECK_EQ(inodes[1].wbufs, 2);
 	CHECK_EQ(s.spill.count, 1);
 	CHECK_EQ(s.spill.pages, 1);
 	CHECK(!spill_tidy(&s.spill));
@@ -271,7 +271,7 @@ static void places_come_free_and_are_used_again(void)
 	for (unsigned i = 0; i < sizeof(spilled_data); i++)
 		CHECK_EQ(spilled_data[i], 0);
 	for (unsigned i = 0; i < 3; i++)
-		CHECK_EQ(inodes[i].slots, 0);
+		CHECK_EQ(inodes[i].wbufs, 0);
 }
 
 /* Faults wait while memory is released: of chunks that are full, one at a time. */
@@ -288,7 +288,7 @@ static void full_chunks_are_released_one_by_one(void)
 	CHECK_EQ(released, 2);
 }
 
-/* A worker's life: two pages of a chunk are spilled, one of them again, and move to a slot; the memory is released. */
+/* A worker's life: two pages of a chunk are spilled, one of them again, and move to a wbuf; the memory is released. */
 static unsigned answered; /* of its writes */
 
 static void life(void)
@@ -298,7 +298,7 @@ static void life(void)
 	answered++;
 	spill(1, 5, &node_a, 2, 2);
 	answered++;
-	slot_unspill(&s, slots_open(&s, &inodes[1], 5, &node_a, NOW), spill_find(&s.spill, &inodes[1], 5));
+	wbuf_unspill(&s, wbufs_open(&s, &inodes[1], 5, &node_a, NOW), spill_find(&s.spill, &inodes[1], 5));
 	spill_tidy(&s.spill);
 }
 
@@ -306,19 +306,19 @@ static void life(void)
 static void succeed(void)
 {
 	start(100);
-	for (struct slot *slot = s.slot; slot != s.slot + JOURNAL_SLOTS; slot++)
-		if (slot_is(&s, slot) != SLOT_IS_FREE)
-			slot_adopt(&s, slot, &inodes[slot_disk(&s, slot)->inode], &node_a, NOW);
+	for (struct wbuf *wbuf = s.wbuf; wbuf != s.wbuf + JOURNAL_WBUFS; wbuf++)
+		if (wbuf_is(&s, wbuf) != WBUF_IS_FREE)
+			wbuf_adopt(&s, wbuf, &inodes[wbuf_disk(&s, wbuf)->inode], &node_a, NOW);
 	for (unsigned i = 0; i < s.spill.end; i++) {
 		struct spill_place *place = &s.spill.place[i];
-		struct slot *slot;
+		struct wbuf *wbuf;
 
 		if (spilled[i].state != SPILL_TAKEN)
 			continue;
 		CHECK(spill_adopt(&s.spill, place, &inodes[spilled[i].inode], &node_a, ++s.order));
-		slot = slots_collecting(&s, &inodes[1], spilled[i].chunk);
-		if (slot)
-			slot_unspill(&s, slot, place);
+		wbuf = wbufs_collecting(&s, &inodes[1], spilled[i].chunk);
+		if (wbuf)
+			wbuf_unspill(&s, wbuf, place);
 	}
 }
 
@@ -334,11 +334,11 @@ static bool dies(unsigned at, bool after)
 	}
 	succeed();
 	for (unsigned tidied = 0; tidied < 2; tidied++) {
-		page_is(1, 5, 1, answered || slots_pages(&s, &inodes[1], 5) ? 1 : -1);
+		page_is(1, 5, 1, answered || wbufs_pages(&s, &inodes[1], 5) ? 1 : -1);
 		if (answered > 1)
 			page_is(1, 5, 2, 2);
 		page_is(1, 5, 3, -1);
-		CHECK_EQ(inodes[1].slots, s.spill.count + JOURNAL_SLOTS - s.free);
+		CHECK_EQ(inodes[1].wbufs, s.spill.count + JOURNAL_WBUFS - s.free);
 		CHECK(!spill_tidy(&s.spill));
 	}
 	return true;
@@ -355,7 +355,7 @@ static void successor_finds_what_was_answered(void)
 
 static const struct check_test tests[] = {
 	{ "newest-page-counts", newest_page_counts },
-	{ "slot-takes-over-what-was-spilled", slot_takes_over_what_was_spilled },
+	{ "wbuf-takes-over-what-was-spilled", wbuf_takes_over_what_was_spilled },
 	{ "place-moves-to-another-node", place_moves_to_another_node },
 	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
 	{ "next-chunk-is-not-passed-over", next_chunk_is_not_passed_over },
