@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The raw exchange that a remote fault is measured against: over TCP, as many bytes as a request and
- * an answer with a page have.
+ * The raw exchange that a remote fault is measured against: over TCP, as many bytes as a request
+ * and an answer with a page have. And how fast bytes come that nobody has to ask for.
  *
- *     exchange serve | exchange ADDRESS ROUNDS
+ *     exchange serve | exchange ADDRESS ROUNDS | exchange ADDRESS 0 MIB
  */
 #include <arpa/inet.h>
 #include <netinet/in.h>
@@ -18,6 +18,7 @@
 #define PORT 7000
 #define REQUEST_BYTES 48
 #define ANSWER_BYTES (48 + 4096)
+#define STREAM_BYTES (64 << 10) /* at a time */
 
 static int by_value(const void *a, const void *b)
 {
@@ -46,9 +47,24 @@ static int read_all(int fd, char *data, size_t bytes)
 	return 0;
 }
 
+/* An answer; or, if the request says so, that many MiB. */
+static int answer(int connection, const char *request)
+{
+	static char data[STREAM_BYTES];
+	unsigned int mib, i;
+
+	memcpy(&mib, request, sizeof(mib));
+	if (!mib)
+		return write(connection, data, ANSWER_BYTES) != ANSWER_BYTES;
+	for (i = 0; i < mib * ((1 << 20) / STREAM_BYTES); i++)
+		if (write(connection, data, STREAM_BYTES) != STREAM_BYTES)
+			return 1;
+	return 0;
+}
+
 static int serve(int fd)
 {
-	static char data[ANSWER_BYTES];
+	static char data[REQUEST_BYTES];
 	int one = 1, connection;
 
 	if (listen(fd, 1))
@@ -59,7 +75,7 @@ static int serve(int fd)
 			return 1;
 		setsockopt(connection, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 		while (!read_all(connection, data, REQUEST_BYTES))
-			if (write(connection, data, ANSWER_BYTES) != ANSWER_BYTES)
+			if (answer(connection, data))
 				break;
 		close(connection);
 	}
@@ -84,6 +100,22 @@ static int ask(int fd, unsigned int rounds)
 	return 0;
 }
 
+static int stream(int fd, unsigned int mib)
+{
+	static char data[STREAM_BYTES];
+	double begun = now();
+	unsigned int i;
+
+	memcpy(data, &mib, sizeof(mib));
+	if (write(fd, data, REQUEST_BYTES) != REQUEST_BYTES)
+		return 1;
+	for (i = 0; i < mib * ((1 << 20) / STREAM_BYTES); i++)
+		if (read_all(fd, data, STREAM_BYTES))
+			return 1;
+	printf("exchange: stream: %.2f MB/s\n", mib * 1048576.0 / (now() - begun) / 1e6);
+	return 0;
+}
+
 int main(int argc, char **argv)
 {
 	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(PORT) };
@@ -93,9 +125,10 @@ int main(int argc, char **argv)
 	setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one));
 	if (argc == 2 && !strcmp(argv[1], "serve"))
 		return bind(fd, (struct sockaddr *)&address, sizeof(address)) || serve(fd);
-	if (argc != 3 || inet_pton(AF_INET, argv[1], &address.sin_addr) != 1)
+	if (argc < 3 || argc > 4 || inet_pton(AF_INET, argv[1], &address.sin_addr) != 1)
 		return 2;
-	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) || ask(fd, atoi(argv[2]))) {
+	if (connect(fd, (struct sockaddr *)&address, sizeof(address)) ||
+	    (argc == 4 ? stream(fd, atoi(argv[3])) : ask(fd, atoi(argv[2])))) {
 		perror("exchange");
 		return 1;
 	}

@@ -3,7 +3,7 @@
  * Uses a region together with the same program on other nodes, and checks what it sees.
  *
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
- *           latency ROUNDS | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
+ *           latency ROUNDS | stream 0 | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
  *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
  *           discard FIRST PAGES | beat PAGE END | pin PAGE END |
  *           cross PAGE END | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS | nested 0
@@ -345,6 +345,8 @@ int main(int argc, char **argv)
 		litmus_run(first);
 	else if (!strcmp(what, "latency"))
 		latency_run(first);
+	else if (!strcmp(what, "stream"))
+		stream_run();
 	else if (!strcmp(what, "vcpu"))
 		vcpu_run(first, second);
 	else if (!strcmp(what, "nested"))

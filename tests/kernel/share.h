@@ -54,6 +54,7 @@ static inline uint64_t share_add(size_t page, size_t word, uint64_t value)
 void torture_run(unsigned int seconds, unsigned int threads, const char *disk);
 void litmus_run(unsigned int rounds);
 void latency_run(unsigned int rounds);
+void stream_run(void);
 void vcpu_run(unsigned int rounds, unsigned int vcpus);
 void nested_run(void);
 
