@@ -265,8 +265,8 @@ static long homes_wanted(const struct giantvm_region *wish, struct home_list *ho
 }
 
 /*
- * The creator's homes may have no region of that name, and others have one: -EEXIST. A home that does
- * not answer is no reason not to create it. One that is not complete may be the former try of this
+ * The creator's homes may have no region of that name, and others have one: -EEXIST. A home that
+ * does not answer is no reason not to create it. One that is not complete may be the former try of this
  * node: the homes decide (agree.h).
  */
 static long homes_elsewhere(const struct giantvm_region *wish, const struct home_list *homes)

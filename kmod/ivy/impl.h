@@ -318,7 +318,7 @@ struct ivy_peer {
 #define IVY_LOSE_NOW 64u /* leaves visited at once when a node is lost */
 #endif
 #ifndef IVY_SEEK_MAX
-#define IVY_SEEK_MAX 2048u /* searches under way beside which a pass over the directory begins more */
+#define IVY_SEEK_MAX 2048u /* searches under way, up to which a pass begins more */
 #endif
 #define IVY_LOST_STEP 64u /* leaves visited by one call of ivy_lost() */
 #define IVY_LOSE_MAX 64u /* lost nodes that one pass over the directory removes */

@@ -9,9 +9,10 @@
  * and lost() is called.
  *
  * A large directory is visited some leaves at a time, and while IVY_SEEK_MAX searches are under way
- * the visit waits: so neither they nor their messages become many at once. Until the pass is done the node gets no new
- * lease, or it would be removed from copysets that it has entered since. To pages not yet visited
- * the node is one that does not answer; a request for one whose owner is lost begins SEEK at once.
+ * the visit waits: so neither they nor their messages become many at once. Until the pass is done
+ * the node gets no new lease, or it would be removed from copysets that it has entered since. To
+ * pages not yet visited the node is one that does not answer; a request for one whose owner is lost
+ * begins SEEK at once.
  */
 #include "impl.h"
 

@@ -128,8 +128,8 @@ struct ivy_env {
 };
 
 /*
- * Equal on every node of a region, except `id`, `start` and `pairs`. ivy_create() copies `homes`. A field
- * whose comment gives a default takes it if it is 0.
+ * Equal on every node of a region, except `id`, `start` and `pairs`. ivy_create() copies `homes`. A
+ * field whose comment gives a default takes it if it is 0.
  */
 struct ivy_params {
 	u16 id;	    /* this node */

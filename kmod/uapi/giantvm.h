@@ -9,9 +9,9 @@
  * memory-backend-file. It stays joined until GIANTVM_LEAVE, also without an open file, since other
  * hosts may need the pages that this one holds.
  *
- * Every node must be given the same list of nodes, and the module the same lease_ms, which decides when a page may be given to another node. Peers compare
- * both, and refuse a node that differs. If two hosts have each created a region of one name, these
- * are two regions, which share no page.
+ * Every node must be given the same list of nodes, and the module the same lease_ms, which decides
+ * when a page may be given to another node. Peers compare both, and refuse a node that differs. If
+ * two hosts have each created a region of one name, these are two regions, which share no page.
  *
  * A region is not mapped (EOPNOTSUPP) while this host's KVM uses shadow paging: ept=0 or npt=0. A
  * process that maps one and whose guest runs a nested guest is killed.
@@ -37,7 +37,7 @@
 #define GIANTVM_PAIR_KEY_BYTES 32
 
 #define GIANTVM_ROLE_CPU (1u << 0) /* maps regions */
-#define GIANTVM_ROLE_MEM (1u << 1) /* may be a home of regions, and keeps its share of their pages */
+#define GIANTVM_ROLE_MEM (1u << 1) /* may be a home of regions */
 
 struct giantvm_node {
 	__u16 id; /* below GIANTVM_NODES_MAX; the same node has the same id everywhere */
@@ -80,8 +80,8 @@ struct giantvm_region {
 	__u32 wait_ms;
 	/*
 	 * GIANTVM_CREATE: the nodes with the role mem that keep the region's pages; none: a few
-	 * that the module chooses. EADDRNOTAVAIL: not nodes with that role, or one twice. GIANTVM_JOIN:
-	 * none, since the region has its own.
+	 * that the module chooses. EADDRNOTAVAIL: not nodes with that role, or one twice.
+	 * GIANTVM_JOIN: none, since the region has its own.
 	 */
 	__u16 nr_homes;
 	__u16 homes[GIANTVM_HOMES_MAX];
