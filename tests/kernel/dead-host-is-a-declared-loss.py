@@ -9,7 +9,8 @@ BUS_ERROR = 128 + 7
 
 
 def test(l):
-    cluster = Cluster(l, 3, parameters="lease_ms=7000", roles="bbc")
+    # What a host has is what it accessed.
+    cluster = Cluster(l, 3, parameters="lease_ms=7000 ahead_pages=0", roles="bbc")
     cluster.join("ram", 1024)
     zero, one, two = cluster.nodes
     share = "share /dev/gvm/ram {id} 3 "

@@ -21,7 +21,8 @@ def ends_lease(node, before):
 
 
 def test(l):
-    cluster = Cluster(l, 3, parameters="lease_ms=7000", roles="bbc")
+    # What a host has is what it accessed.
+    cluster = Cluster(l, 3, parameters="lease_ms=7000 ahead_pages=0", roles="bbc")
     zero, one, two = cluster.nodes
     cluster.join("ram", 1024)
     zero.run(SHARE + "fill %d %d 1" % (FIRST, PAGES))
