@@ -125,14 +125,13 @@ static bool any_under_way(const struct fetch *f)
 	return false;
 }
 
-/* Whether every way's copy is rotten. */
-static bool all_rotten(const struct fetch *f)
+static unsigned rotten_count(const struct fetch *f)
 {
 	unsigned n = 0;
 
 	for (unsigned i = 0; i < f->asked; i++)
 		n += f->request[i].rotten;
-	return n == f->ways;
+	return n;
 }
 
 /* Whether a node said that its copy has a version, and no more: no page of it can be had. */
@@ -174,14 +173,22 @@ static void singles_begin(struct fetch *f)
 	single_next(f, want < GVM_CHUNK_PAGES && pages >> want & 1 ? 1u << want : pages & -pages);
 }
 
+/* Whether the next single page cannot be had either: but a node whose copy of this one is rotten may have it. */
+static bool is_hopeless(const struct fetch *f, int error)
+{
+	return error == -ETIMEDOUT || (error && error != -EBADMSG && error != -ENODATA && !rotten_count(f));
+}
+
 /* One of the single pages has come, or is not to be had. */
 static void single_end(struct fetch *f, int error)
 {
+	bool hopeless = is_hopeless(f, error);
+
 	wait_end(f);
 	requests_drop(f);
 	if (!f->lacks)
 		f->lacks = error;
-	if (error && error != -EBADMSG && error != -ENODATA)
+	if (hopeless)
 		fetch_end(f, error);
 	else if (f->left)
 		single_next(f, f->left & -f->left);
@@ -196,7 +203,7 @@ static void ways_end(struct fetch *f, int error)
 		single_end(f, error);
 	else if (!error || error == -ENODATA)
 		fetch_end(f, error);
-	else if (f->newest.ways && !all_rotten(f))
+	else if (f->newest.ways && rotten_count(f) < f->ways)
 		newest_again(f, error);
 	else if (is_divisible(f))
 		singles_begin(f);

@@ -235,6 +235,21 @@ static void pages_come_from_wherever_they_are_good(void)
 	answer(0, 0);
 	CHECK_EQ(result, -EBADMSG);
 	CHECK_EQ(lost, 2);
+	/* Nor does it if the other node has begun anew. */
+	begin(2);
+	fetch.what.page_mask = 6;
+	answer(0, -ENOMEDIUM);
+	answer(1, -EBADMSG);
+	CHECK_EQ(ends, 0);
+	answer(0, -ENOMEDIUM);
+	answer(1, -EBADMSG);
+	CHECK_EQ(ends, 0);
+	answer(0, -ENOMEDIUM);
+	CHECK_EQ(page_asked(1), 4);
+	piece_comes(1);
+	answer(1, 0);
+	CHECK_EQ(pieces, 1);
+	CHECK_EQ(result, -ENOMEDIUM);
 	begin(2);
 	fetch.what.page_mask = 6;
 	answer(0, -EBADMSG);
