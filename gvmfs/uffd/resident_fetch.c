@@ -347,22 +347,28 @@ static int fetch_end(struct resident_fetch *f, int error)
 {
 	struct resident *r = f->r;
 	uint64_t c = f->chunk;
-	uint32_t lacking, others;
+	uint32_t lacking, others, kept;
+	int trouble = 0;
 
 	/* A page that is marked as filled and missing would be read as zeros. */
 	if (!error && f->asked & ~f->decoded)
 		error = -EBADMSG;
 	if (error && !r->client_gone && !f->ahead)
-		fetch_show(f); /* what has come is right; an error shows in what lacks */
+		trouble = fetch_show(f); /* what has come is right */
 	lacking = f->waited & f->asked & ~r->mark[c].filled;
 	others = f->waited & ~lacking;
+	kept = lacking & f->decoded; /* what has come, and could not be put in */
 
 	if (r->client_gone) {
 		fetch_free(f);
 		fetch_over(r, c);
 	} else if (error) {
 		fetch_free(f);
-		fetch_failed(r, c, lacking, error);
+		fetch_failed(r, c, lacking & ~kept, error);
+		if (trouble)
+			client_trouble(r, trouble);
+		if (trouble == -ENOMEM && kept && !r->client_gone && !r->aborted)
+			chunk_block(r, c, (unsigned)__builtin_ctz(kept));
 		pages_wake(r, c, others);
 		resident_ios_look(r);
 		return error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
