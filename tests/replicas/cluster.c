@@ -437,7 +437,6 @@ const char *nodes_check(void)
 {
 	const char *wrong = NULL;
 
-	worker_look();
 	for (uint64_t c = 0; c < W_CHUNKS && !wrong && cluster.rots_all; c++)
 		wrong = fate_look(c);
 	if (wrong)

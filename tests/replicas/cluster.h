@@ -177,7 +177,5 @@ bool worker_finds_bad(unsigned slot);
 /* The pools' tables: an incarnation may have come or gone. */
 void worker_nodes_changed(void);
 bool worker_event(const struct event *e);
-/* After each event: notes whether what is under way can still succeed. */
-void worker_look(void);
 
 #endif

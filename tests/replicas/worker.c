@@ -188,7 +188,8 @@ static bool mend_is_possible(const struct repair_copy *job)
 	return !bad;
 }
 
-void worker_look(void)
+/* After each event, also once nothing else is looked at. */
+static void mend_look(void)
 {
 	if (mending.job)
 		mending.possible &= mend_is_possible(mending.job);
@@ -613,7 +614,10 @@ uint64_t nodes_due(void)
 
 bool nodes_event(const struct event *e)
 {
-	return worker_event(e) || wires_event(e);
+	bool done = worker_event(e) || wires_event(e);
+
+	mend_look();
+	return done;
 }
 
 /* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
