@@ -534,6 +534,8 @@ void nodes_killed(void)
 {
 	for (uint64_t c = 0; c < W_CHUNKS; c++)
 		cluster.fate[c].told = false; /* that is found anew */
+	for (unsigned s = 0; s < SLOTS; s++)
+		cluster.ill[s] |= worker_finds_bad(s); /* a view may have changed since it was looked at */
 	wires_killed();
 	worker_end();
 }
