@@ -246,13 +246,15 @@ uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
 	return GVM_OK;
 }
 
-/* As if they had never been written. */
+/* As if they had never been written: but with --persist that, too, has a place in the file (region_next_written()). */
 static void chunks_forget(struct regions *t, struct region *r, uint64_t first, uint64_t count)
 {
 	for (uint64_t c = first; c < first + count; c++) {
+		region_note_write(r, c);
 		if (entry_has_body(&r->entries[c]))
 			entry_drop_body(t, r, &r->entries[c]);
-		r->entries[c].version = 0;
+		if (r->entries[c].version)
+			r->entries[c].version = 0;
 	}
 }
 

@@ -316,8 +316,7 @@ static void zero_apply(struct load *o, struct region *r, const struct keep_recor
 	for (uint64_t c = k->at; c < k->at + count; c++) {
 		if (r->places[c].segment)
 			continue;
-		if (k->version)
-			chunk_restore_zero(r, c, k->version);
+		chunk_restore_zero(r, c, k->version);
 		chunk_place_set(o->j->regions, r, c, segment + 1, k->count == 1 ? KEEP_UNIT : 0);
 	}
 }

@@ -157,7 +157,7 @@ bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t
 void chunk_restore_zero(struct region *r, uint64_t chunk, uint64_t version)
 {
 	region_note_write(r, chunk);
-	r->entries[chunk].version = version | GVM_VERSION_ZERO;
+	r->entries[chunk].version = version ? version | GVM_VERSION_ZERO : 0;
 }
 
 void regions_restored(struct regions *t)

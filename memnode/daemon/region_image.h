@@ -36,6 +36,7 @@ bool chunk_restore(struct regions *t, struct region *r, uint64_t chunk, uint64_t
 		   const uint8_t *packed, uint32_t head_bytes, uint32_t bytes, uint64_t body_check);
 /* It is there, but what it held is not: every GET of it is CORRUPT, until a PUT replaces it. */
 bool chunk_restore_damaged(struct regions *t, struct region *r, uint64_t chunk, uint64_t version);
+/* Version 0: it was forgotten. */
 void chunk_restore_zero(struct region *r, uint64_t chunk, uint64_t version);
 /* All are put back: a region that a loss has left is promised what it holds, and no more. */
 void regions_restored(struct regions *t);
