@@ -376,9 +376,9 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 #define GVM_MSG_PUT_REQ(F) F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u64, base)
 /* DISCARD: every chunk of first..first+count-1 becomes zero with `version`; a chunk of a newer
  * version is an error (STALE) and then none is changed; of the same version, left as it is. Version 0: they are
- * forgotten, as if they had never been written. */
+ * forgotten, as if they had never been written, unless a RESIZE of a higher order was done (STALE). */
 #define GVM_MSG_DISCARD_REQ(F)                                                                     \
-	F(id, region) F(u64, epoch) F(u64, first) F(u64, count) F(u64, version)
+	F(id, region) F(u64, epoch) F(u64, first) F(u64, count) F(u64, version) F(u64, order)
 
 #define GVM_MESSAGES(M)                                                                            \
 	M(error_rsp, GVM_MSG_ERROR_RSP)                                                            \

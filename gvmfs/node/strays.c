@@ -15,7 +15,7 @@ struct strays {
 	const struct record *rec;
 	const struct record_slot *also;
 	unsigned node;
-	uint64_t chunks, count;
+	uint64_t chunks, count, order;
 };
 
 static void chunk_look(void *arg, uint64_t chunk, uint64_t version)
@@ -76,7 +76,7 @@ static void stray_add(void *arg, uint64_t chunk, uint64_t version)
 
 static int batch_forget(struct pool *pool, const struct stray_list *l, struct gvm_conn *conn, uint64_t from, uint64_t epoch)
 {
-	struct gvm_discard_req what = { .region = l->of.rec->id, .epoch = epoch, .count = 1 };
+	struct gvm_discard_req what = { .region = l->of.rec->id, .epoch = epoch, .count = 1, .order = l->of.order };
 	unsigned count = l->of.count - from < BATCH ? (unsigned)(l->of.count - from) : BATCH;
 	struct ask *asks = asks_make(count);
 	int result = asks ? 0 : -ENOMEM;
@@ -98,7 +98,7 @@ static int batch_forget(struct pool *pool, const struct stray_list *l, struct gv
 
 int strays_forget(struct pool *pool, const struct record *rec, unsigned node, uint64_t epoch)
 {
-	struct stray_list l = { .of = { .rec = rec, .node = node } };
+	struct stray_list l = { .of = { .rec = rec, .node = node, .order = gvm_now_ns() } };
 	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
 	int r = conn ? index_read(pool, &rec->nodes[node], &rec->id, READ_NS, stray_add, &l) : -ENOMEM;
 

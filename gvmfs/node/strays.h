@@ -17,7 +17,8 @@ int strays_count(struct pool *pool, const struct record *rec, unsigned node, con
 		 uint64_t promised, uint64_t *count);
 
 /* Has the node forget them. Only where it is outside of the slots' views, and the name table has the record: nobody reads them
- * there. 0 or a negative errno: then some may be left. */
+ * there. A late copy of what asks for it does nothing if the node has been given a slot since, which begins with a RESIZE. 0 or a
+ * negative errno: then some may be left. */
 int strays_forget(struct pool *pool, const struct record *rec, unsigned node, uint64_t epoch);
 
 #endif

@@ -123,7 +123,7 @@ static void step_run(struct exchange *x)
 	struct gvm_region_stat_req stat = {x->region};
 	struct gvm_region_resize_req resize = {x->region, 1, 6, 6, 1};
 	struct gvm_region_delete_req delete = {x->region, 1};
-	struct gvm_discard_req discard = {x->region, 1, CHUNK_B, 1, gvm_version(1, 4)};
+	struct gvm_discard_req discard = {x->region, 1, CHUNK_B, 1, gvm_version(1, 4), 1};
 	struct gvm_name_put_req name = {x->region, 1, 7, 7, 0};
 	struct gvm_name_list_req names = {.after = x->region};
 

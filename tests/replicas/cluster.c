@@ -192,6 +192,7 @@ static void part_delete(struct node *n)
 	n->renewed = true;
 	n->attached = false;
 	n->promised = 0;
+	n->order = 0;
 }
 
 int node_create(struct node *n, const struct gvm_region_create_req *what)
@@ -294,6 +295,8 @@ int node_discard(struct node *n, const struct gvm_discard_req *what, uint64_t *d
 
 	if (r)
 		return r;
+	if (!what->version && what->order < n->order)
+		return -ESTALE;
 	if (!what->version) {
 		*copy = (struct copy){ .version = 0 };
 		return 0;

@@ -61,6 +61,7 @@ struct node {
 	bool down, deaf, renewed; /* renewed: it began anew, or was rid of its part: it has no region */
 	bool drains, attached; /* attached: its part of the region, to the worker */
 	uint64_t promised; /* chunks */
+	uint64_t order; /* of the last RESIZE */
 	uint64_t deaf_ns; /* since when */
 	struct copy copy[W_CHUNKS];
 	struct node_view active[SLOTS], proposed[SLOTS];

@@ -329,6 +329,7 @@ static int box_serve(struct box *box, struct node *n)
 	case OP_DELETE: return node_delete(n, &box->what.delete);
 	case OP_RESIZE:
 		n->promised = n->renewed ? 0 : box->what.resize.reserve_chunks;
+		n->order = box->what.resize.order > n->order ? box->what.resize.order : n->order;
 		return n->renewed ? -ENOMEDIUM : 0;
 	case OP_OPEN:
 		n->attached |= !n->renewed && box->what.open.mode == GVM_OPEN_ATTACH;

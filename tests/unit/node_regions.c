@@ -103,6 +103,15 @@ static void forgotten_chunks_were_never_written(void)
 	check_content(1, 3, zeros);
 	CHECK_EQ(put(1, 3, gvm_version(1, 2), text), GVM_OK); /* it has no version to be newer than */
 	check_content(1, 3, text);
+	/* A late copy comes when the node has been given the slot once more. */
+	CHECK_EQ(discard_in_order(1, 1, 3, 1, 0, 100), GVM_OK);
+	CHECK_EQ(resize_in_order(1, 1, 10, 10, 101), GVM_OK);
+	CHECK_EQ(put(1, 3, gvm_version(1, 2), text), GVM_OK);
+	CHECK_EQ(discard_in_order(1, 1, 3, 1, 0, 100), GVM_ERR_STALE);
+	CHECK_EQ(detail, 101);
+	check_content(1, 3, text);
+	CHECK_EQ(discard_in_order(1, 1, 3, 1, 0, 102), GVM_OK);
+	CHECK_EQ(put(1, 3, gvm_version(1, 2), text), GVM_OK);
 	writer_end(a);
 	teardown();
 }

@@ -143,15 +143,22 @@ static inline void check_content(unsigned n, uint64_t chunk, const uint8_t *data
 	CHECK_MEM(got, data, GVM_CHUNK_BYTES);
 }
 
-static inline uint16_t discard(unsigned n, uint64_t epoch, uint64_t first, uint64_t count, uint64_t version)
+static inline uint16_t discard_in_order(unsigned n, uint64_t epoch, uint64_t first, uint64_t count, uint64_t version,
+					uint64_t order)
 {
 	return region_discard(&regions,
 			      &(struct gvm_discard_req){.region = id(n),
 							.epoch = epoch,
 							.first = first,
 							.count = count,
-							.version = version},
+							.version = version,
+							.order = order},
 			      &detail);
+}
+
+static inline uint16_t discard(unsigned n, uint64_t epoch, uint64_t first, uint64_t count, uint64_t version)
+{
+	return discard_in_order(n, epoch, first, count, version, 0);
 }
 
 static uint8_t noise[4][GVM_CHUNK_BYTES], text[GVM_CHUNK_BYTES];

@@ -95,6 +95,6 @@ static const struct gvm_get_rsp sample_get_rsp = { .version = VERSION_A };
 static const struct gvm_put_req sample_put_req = { .region = REGION, .epoch = EPOCH,
 	.chunk = CHUNK, .version = VERSION_B, .base = VERSION_A };
 static const struct gvm_discard_req sample_discard_req = { .region = REGION, .epoch = EPOCH,
-	.first = 16, .count = 8, .version = 5ull << 40 | 10 };
+	.first = 16, .count = 8, .version = 5ull << 40 | 10, .order = 77000000001 };
 
 #endif
