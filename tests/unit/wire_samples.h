@@ -27,7 +27,7 @@
 static const struct gvm_error_rsp sample_error_rsp = { .detail = VERSION_A };
 static const struct gvm_hello_req sample_hello_req = { .version_min = GVM_VERSION, .version_max = GVM_VERSION,
 	.features = 0, .client = CLIENT, .nonce = NONCE_C };
-static const struct gvm_hello_rsp sample_hello_rsp = { .version = 2, .need_auth = 1, .features = 0,
+static const struct gvm_hello_rsp sample_hello_rsp = { .version = GVM_VERSION, .need_auth = 1, .features = 0,
 	.incarnation = NODE_ID, .nonce = NONCE_N };
 /* the proofs are filled in from the key "golden key of 18 b" */
 static struct gvm_auth_req sample_auth_req;
