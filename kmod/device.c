@@ -24,6 +24,7 @@
 #define ASK_AGAIN_MS_MIN 20 /* a share may be opened by another node meanwhile */
 #define ASK_AGAIN_MS_MAX 500
 #define ANSWER_MS 1000 /* minimum wait for the homes, even with wait_ms == 0 */
+#define ELSEWHERE_MS_MAX 5000 /* a creator's wait for nodes that are no homes of its region */
 
 static int device_up_first(const struct giantvm_up *up)
 {
@@ -265,18 +266,21 @@ static long homes_wanted(const struct giantvm_region *wish, struct home_list *ho
 }
 
 /*
- * The creator's homes may have no region of that name, and others have one: -EEXIST. A home that
- * does not answer is no reason not to create it. One that is not complete may be the former try of this
- * node: the homes decide (agree.h).
+ * The creator's homes may have no region of that name, and others have one: -EEXIST. A node that
+ * does not answer is no reason not to create it, and its silence leaves the homes at least half of
+ * the time. A region that is not complete may be the former try of this node: the homes decide
+ * (agree.h).
  */
 static long homes_elsewhere(const struct giantvm_region *wish, const struct home_list *homes)
 {
+	unsigned int wait_ms = wish->wait_ms ? min_t(u32, wish->wait_ms / 2, ELSEWHERE_MS_MAX) :
+					       ANSWER_MS;
 	struct found other;
 	long err;
 
 	if (homes->nr >= gvm_membership.cluster->nr_homes)
 		return 0;
-	err = device_find(wish->name, max_t(unsigned int, wish->wait_ms, ANSWER_MS), &other);
+	err = device_find(wish->name, wait_ms, &other);
 	if (!err)
 		return other.complete ? -EEXIST : 0;
 	return err == -ENOENT || err == -EHOSTUNREACH ? 0 : err;

@@ -98,8 +98,11 @@ def test(l):
     fails(zero, "create huge 8T", "cannot join it")
     fails(zero, "status huge", "not joined on this host")
 
-    # Without a home nothing is agreed on, unless one insists; it is told when it is back.
+    # Without a home nothing is agreed on, unless one insists; it is told when it is back. Of a region that has
+    # other homes it is none.
     two.run("gvm dsm down")
+    zero.run("gvm dsm create --homes 1 else 1M && gvm dsm leave else")
+    one.run("gvm dsm leave else")
     zero.begin("gvm dsm create wanted --wait 600 1M & echo $! > /tmp/wanted; wait $!")
     fails(zero.second, "create late --wait 1 1M", "not every node")
     fails(zero.second, "status late", "not joined on this host")
