@@ -4,7 +4,7 @@
  * id, and chooses its homes; a joining node asks all nodes that lend memory for these and the size.
  * Either then offers the region to each of its homes: a home that has no region of that name joins
  * it, and all answer with the id and size of the region that they have. A node offers its regions
- * again whenever a connection is made, so that a home that was away, or began anew, joins them, too.
+ * again whenever a connection is made, so that a home that was away, or began anew, joins them too.
  *
  * An offer to which not all homes agree is withdrawn. A home then leaves the region if it joined on
  * that offer, no other node has offered the region since, its own users have not joined it, and no

@@ -100,11 +100,15 @@ static bool homes_are_listed(const struct home_list *homes)
 {
 	unsigned int i;
 
-	for (i = 0; i < REGION_HOMES_MAX; i++)
-		if (i < homes->nr ? homes->ids[i] >= IVY_NODES_MAX ||
-				    (i && homes->ids[i] <= homes->ids[i - 1]) : homes->ids[i])
+	if (homes->nr > REGION_HOMES_MAX)
+		return false;
+	for (i = 0; i < homes->nr; i++)
+		if (homes->ids[i] >= IVY_NODES_MAX || (i && homes->ids[i] <= homes->ids[i - 1]))
 			return false;
-	return homes->nr <= REGION_HOMES_MAX;
+	for (; i < REGION_HOMES_MAX; i++)
+		if (homes->ids[i])
+			return false;
+	return true;
 }
 
 int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)

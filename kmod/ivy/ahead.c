@@ -45,7 +45,7 @@ static bool ask_ahead(struct ivy *c, u64 page, enum ivy_access access)
 	return true;
 }
 
-/* The stream that the page goes on with, or the beginning of one; NULL: it is the last page again. */
+/* The stream that the page goes on with, or the beginning of one; NULL: the last page again. */
 static struct ivy_stream *stream_of(struct ivy *c, u64 page)
 {
 	struct ivy_stream *s;

@@ -198,7 +198,7 @@ static void my_tick(struct ivy *c, u16 home, struct ivy_peer *peer)
 			ivy_lease_renew(c, home, peer);
 		break;
 	case IVY_LEASE_LIVE:
-		/* Also one that is over, if nobody has seen that: QUIT says that it left nothing. */
+		/* Also one that is over, which nobody has seen: QUIT says that nothing is left. */
 		if (ivy_lease_stale(c, peer, 0))
 			ivy_lease_quit(c, home, peer);
 		else

@@ -81,8 +81,8 @@ enum ivy_mutant {
 	IVY_MUTANT_BEAT_ANEW,		 /* leases from what a home was count for those from it */
 	IVY_MUTANT_BEAT_LATER,		 /* an answer renews leases that began after its question */
 	IVY_MUTANT_RUN_VERSIONS,	 /* what is said of a page is said of the next one */
-	IVY_MUTANT_AHEAD_OWNED,		 /* a page of a run is granted as zeros though it is owned */
-	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it by now */
+	IVY_MUTANT_AHEAD_OWNED,		 /* a page is granted as zeros though it is owned */
+	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it */
 	IVY_MUTANT_HOLD_FIXED,		 /* a page that bounces is held no longer than others */
 	IVY_MUTANT_HOLD_KEPT,		 /* a page that bounced once is held long for ever */
 	IVY_MUTANTS_END
