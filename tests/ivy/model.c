@@ -695,7 +695,7 @@ static bool chosen(const char *name, char **names, int n)
 
 int main(int argc, char **argv)
 {
-	size_t bound = 4100000, i;
+	size_t bound = 4190000, i; /* just below half of a table of 2^23 */
 	bool given = false;
 	int status = 0, at = 1;
 
