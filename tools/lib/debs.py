@@ -18,8 +18,11 @@ import sys
 
 TOP = os.path.dirname(os.path.dirname(os.path.dirname(os.path.abspath(__file__))))
 LEFT_OUT = (".git", "__pycache__")
-NOT_PACKAGED = r"build(-.*)?|tests"  # folders at the top
 OBJECTS = "obj-x86_64-linux-gnu"  # debhelper's folder
+NOT_PACKAGED = r"build(-.*)?|tests|" + OBJECTS  # folders at the top
+# What dpkg-buildpackage leaves in debian/, by which debhelper would take the copy for built.
+BUILT = r"debian/(files|debhelper-build-stamp|.*\.(log|substvars|debhelper))"
+SOURCE_FOLDERS = ("source",)  # in debian/; others are built
 LINTIAN = ["lintian", "--allow-root", "--profile", "debian", "--fail-on", "error,warning", "--tag-display-limit", "0"]
 
 
@@ -27,10 +30,12 @@ def sources():
     """Every file of the checkout that is neither built nor a test, by its path below it."""
     for place, folders, names in os.walk(TOP):
         folders[:] = sorted(name for name in folders if name not in LEFT_OUT and not (
-            place == TOP and re.fullmatch(NOT_PACKAGED, name)))
+            place == TOP and re.fullmatch(NOT_PACKAGED, name)) and (
+                place != os.path.join(TOP, "debian") or name in SOURCE_FOLDERS))
         for name in sorted(names):
-            if name not in LEFT_OUT:  # in a worktree .git is a file
-                yield os.path.relpath(os.path.join(place, name), TOP)
+            path = os.path.relpath(os.path.join(place, name), TOP)
+            if name not in LEFT_OUT and not re.fullmatch(BUILT, path):  # in a worktree .git is a file
+                yield path
 
 
 def digest():
