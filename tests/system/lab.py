@@ -28,6 +28,7 @@ os.environ["PATH"] = os.environ.get("PATH", "") + ":/usr/sbin:/sbin"
 sys.path += [os.path.join(SOURCE, "tools/lib"), os.path.join(SOURCE, "tests/guest")]
 
 import features  # noqa: E402, F401 (also for the tests)
+import leftovers  # noqa: E402
 from cgroup import Cgroup  # noqa: E402
 
 BUILD = os.path.abspath(os.environ.get("GVM_BUILD", "build"))
@@ -353,10 +354,8 @@ class Lab:
 
 def _remove(folder):
     """What a test has left mounted below may be the machine's own, as its /dev is: that is unmounted, never emptied."""
-    with open("/proc/self/mounts") as f:
-        mounts = [re.sub(r"\\([0-7]{3})", lambda found: chr(int(found.group(1), 8)), line.split()[1]) for line in f]
-    mounts = [path for path in mounts if path.startswith(folder + "/")]
-    if all(subprocess.run(["umount", "-l", path]).returncode == 0 for path in reversed(mounts)):
+    folder = os.path.realpath(folder)  # as the kernel names it
+    if all(subprocess.run(["umount", "-l", path]).returncode == 0 for path in leftovers.mounts(folder)):
         shutil.rmtree(folder, ignore_errors=True)
 
 

@@ -128,7 +128,7 @@ class Watch:
     """Looks before the run, says afterwards what is there that was not, and clears it away."""
 
     def __init__(self, run, folder):
-        self.run, self.folder = run, folder
+        self.run, self.folder = run, os.path.realpath(folder)
         self.before = self._shared()
 
     @staticmethod
@@ -187,7 +187,7 @@ def groups_of(run):
 
 def clear(run, folder, groups=frozenset()):
     """Ends the run's processes, frees its mounts, removes its cgroups."""
-    groups = groups | groups_of(run)
+    groups, folder = groups | groups_of(run), os.path.realpath(folder)  # as the kernel names it
     for place in mounts(folder):
         unmount_by_force(place)
     deadline = time.monotonic() + 10
