@@ -20,7 +20,7 @@ import debs
 import readme
 
 NAMES = {"gvm", "gvm-memnode", "libgvm0", "libgvm-dev", "giantvm-dkms"}
-PLACE = "/mnt/packages"  # no other test's
+PLACE = "/mnt/packages-%d" % os.getpid()  # processes are told by it: no other run's
 RPMS = {"gvm": "", "gvm-memnode": " memnode", "libgvm0": " -n libgvm", "libgvm-dev": " -n libgvm-devel",
         "giantvm-dkms": " -n giantvm-dkms"}
 DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("fuse", 10, 229))
