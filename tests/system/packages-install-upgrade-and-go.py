@@ -153,7 +153,11 @@ class Root:
         return self.path + path
 
     def run(self, *command, **options):
-        return self.lab.run("chroot", self.path, *command, **options)
+        return self.lab.run(*self.command(*command), **options)
+
+    def command(self, *words):
+        """As run from outside, whose TMPDIR is not in there."""
+        return ["chroot", self.path, "env", "-u", "TMPDIR", *words]
 
     def shell(self, text, **options):
         return self.run("bash", "-c", text, **options)
@@ -219,7 +223,7 @@ def node_of(l, root):
         (r"sudo (sh -c .*)", lambda command, text: root.shell(text))])
     options = re.search(r'^Environment="OPTIONS=(.*)"', unit, re.M).group(1).replace("%%", "%").split()
     program = re.search(r"^ExecStart=(\S+)", unit, re.M).group(1)
-    node = l.start("node", "chroot", root.path, program, "--key", "/etc/gvm/key", *options, service=True)
+    node = l.start("node", *root.command(program, "--key", "/etc/gvm/key", *options), service=True)
     node.says("listening on 0.0.0.0:9999")
     return node
 
