@@ -23,6 +23,7 @@ struct beats {
 };
 
 static void beats_lock(void *context)
+	__acquires(&((struct beats *)context)->lock)
 {
 	struct beats *beats = context;
 
@@ -30,6 +31,7 @@ static void beats_lock(void *context)
 }
 
 static void beats_unlock(void *context)
+	__releases(&((struct beats *)context)->lock)
 {
 	struct beats *beats = context;
 
