@@ -76,8 +76,7 @@ static int interface_up(const char *name, uint32_t address)
 	return rc;
 }
 
-/* A namespace of its own for the caller, with one TUN device; its descriptor or a negative errno.
- */
+/* A namespace of its own for the caller, with one TUN device; its descriptor or a negative errno. */
 static int end_make(uint32_t address)
 {
 	struct ifreq r = {.ifr_flags = IFF_TUN | IFF_NO_PI | IFF_VNET_HDR};
@@ -102,19 +101,20 @@ static int end_make(uint32_t address)
 
 int bench_link_make(struct bench_link *link)
 {
-	*link = (struct bench_link){.far_ns = -1, .tun = {-1, -1}};
-	link->tun[1] = end_make(LINK_FAR);
-	if (link->tun[1] >= 0) {
-		link->far_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
-		link->tun[0] = link->far_ns < 0 ? -errno : end_make(LINK_NEAR);
-	}
-	for (unsigned i = 2; i--;)
-		if (link->tun[i] < 0) {
-			int rc = link->tun[i] == -1 && i == 0 ? link->tun[1] : link->tun[i];
+	int rc;
 
-			say("no network can be emulated: %s", strerror(-rc));
-			return rc;
-		}
+	*link = (struct bench_link){.far_ns = -1, .tun = {-1, -1}};
+	rc = end_make(LINK_FAR);
+	if (rc >= 0) {
+		link->tun[1] = rc;
+		link->far_ns = open("/proc/self/ns/net", O_RDONLY | O_CLOEXEC);
+		rc = link->far_ns < 0 ? -errno : end_make(LINK_NEAR);
+	}
+	if (rc < 0) {
+		say("no network can be emulated: %s", strerror(-rc));
+		return rc;
+	}
+	link->tun[0] = rc;
 	return 0;
 }
 
