@@ -19,18 +19,6 @@
 
 static uint64_t brought; /* pages */
 
-static void settle(void)
-{
-	bool more = true;
-
-	while (more) {
-		more = world_event(&(struct event){ E_ZAP, 0, 0 });
-		more |= world_event(&(struct event){ E_ZAPPED, 0, 0 });
-		for (unsigned i = 0; i < NODES_STEPS; i++)
-			more |= nodes_settle(i);
-	}
-}
-
 static void arrive(void)
 {
 	for (unsigned i = 0; i < W_FETCHES && world.r.fetches; i++) {
@@ -54,11 +42,11 @@ static void use(uint32_t page)
 	for (unsigned tries = 0; t->state != T_IDLE && tries < 20; tries++) {
 		world_event(&(struct event){ E_FAULTS, 1, 0 });
 		arrive();
-		settle();
+		world_settle();
 		world_event(&(struct event){ E_AGAIN, 0, 0 });
 	}
 	CHECK(t->state == T_IDLE);
-	settle();
+	world_settle();
 }
 
 /* Counters are the region's and the mount's: one here. */

@@ -86,19 +86,6 @@ static void what_is_late_faults_once(void)
 	read_in_order(false);
 }
 
-/* What is evicted goes, and the client does what it is asked. */
-static void settle(void)
-{
-	bool more = true;
-
-	while (more) {
-		more = world_event(&(struct event){ E_ZAP, 0, 0 });
-		more |= world_event(&(struct event){ E_ZAPPED, 0, 0 });
-		for (unsigned i = 0; i < NODES_STEPS; i++)
-			more |= nodes_settle(i);
-	}
-}
-
 /* Reads some pages of chunks in no order, with an eighth of them resident; the second half counts. */
 static void read_anywhere(unsigned step, uint64_t *faults, unsigned chunks)
 {
@@ -113,7 +100,7 @@ static void read_anywhere(unsigned step, uint64_t *faults, unsigned chunks)
 		}
 		for (uint32_t p = c % step; p < GVM_CHUNK_PAGES; p += step) {
 			read_page(c * GVM_CHUNK_PAGES + p, false);
-			settle();
+			world_settle();
 		}
 	}
 	*faults = count_of(world.stats.faults - world.stats.minor_faults) - *faults;
@@ -134,7 +121,7 @@ static void read_runs(unsigned run, unsigned reads, uint64_t *faults)
 		}
 		for (uint32_t p = first; p < first + run; p++) {
 			read_page(p, false);
-			settle();
+			world_settle();
 		}
 	}
 	*faults = count_of(world.stats.page_misses) - *faults;
@@ -174,7 +161,7 @@ static void chunks_that_fill_slowly_are_not_brought(void)
 		if (n == 4000)
 			before = count_of(world.stats.page_misses);
 		read_page(c * GVM_CHUNK_PAGES + p, false);
-		settle();
+		world_settle();
 	}
 	printf("%" PRIu64 " faults\n", count_of(world.stats.page_misses) - before);
 	CHECK(count_of(world.stats.page_misses) - before < 400);
@@ -217,7 +204,7 @@ static uint64_t start(unsigned from, unsigned chunks)
 
 	for (unsigned n = from; n < from + chunks; n++) {
 		read_page(scattered[n] * GVM_CHUNK_PAGES + n % 3 * 11, false);
-		settle();
+		world_settle();
 	}
 	return count_of(world.stats.page_misses) - missed;
 }
@@ -233,7 +220,7 @@ static void start_again(uint64_t local)
 	world_fill(0, GVM_CHUNK_PAGES - 1);
 	resident_replay(&world.r, steps, count);
 	resident_turn(&world.r);
-	settle();
+	world_settle();
 	CHECK(!world_check());
 }
 
@@ -288,7 +275,7 @@ static void what_is_not_used_again_goes_first(void)
 	start_again(local);
 	CHECK(world.r.here <= local - 2 * resident_headroom(&world.r) && world.r.here > local / 2);
 	CHECK_EQ(start(40, 10), 10);
-	settle();
+	world_settle();
 	CHECK_EQ(count_of(world.stats.zaps), 0);
 	CHECK_EQ(start(40, 10), 0);
 	CHECK(count_of(world.stats.evictions) > 0);
@@ -304,12 +291,12 @@ static void raised_budget_brings_back_what_was_evicted(void)
 	world_fill(0, GVM_CHUNK_PAGES - 1);
 	start(0, 10);
 	world_event(&(struct event){ E_BUDGET, 8 * RESIDENT_WINDOW, 0 });
-	settle();
+	world_settle();
 	CHECK(world.r.here <= 8 * RESIDENT_WINDOW);
 	missed = world.r.gone_count;
 	CHECK(missed > 0 && missed <= world.r.gone_room);
 	world_event(&(struct event){ E_BUDGET, W_PAGES, 0 });
-	settle();
+	world_settle();
 	CHECK_EQ(count_of(world.stats.replayed), missed);
 	CHECK_EQ(start(0, 10), 0);
 }
@@ -334,7 +321,7 @@ static void fault_that_lacks_room_waits_for_no_take_over(void)
 	CHECK(world.r.lists[LIST_BLOCKED].count == 1);
 	CHECK(resident_here(&world.r) <= world.r.local);
 	while (world.r.lists[LIST_BLOCKED].count && world.r.recovering) {
-		settle();
+		world_settle();
 		world_event(&(struct event){ E_TICK, 0, 0 });
 	}
 	CHECK(!world.r.lists[LIST_BLOCKED].count && world.r.recovering);

@@ -792,3 +792,15 @@ void world_print(void)
 			       (unsigned long long)(o->io.off / GVM_CHUNK_BYTES));
 	}
 }
+
+void world_settle(void)
+{
+	bool more = true;
+
+	while (more) {
+		more = world_event(&(struct event){ E_ZAP, 0, 0 });
+		more |= world_event(&(struct event){ E_ZAPPED, 0, 0 });
+		for (unsigned i = 0; i < NODES_STEPS; i++)
+			more |= nodes_settle(i);
+	}
+}

@@ -264,6 +264,7 @@ void world_init(uint64_t local_pages, bool sealed);
 void world_fill(unsigned page, unsigned other);
 /* False: it is not possible now, and nothing has changed. */
 bool world_event(const struct event *e);
+void world_settle(void); /* what is evicted goes, and the client does what it is asked */
 /* What comes while a call waits; NULL: world.stall_event. */
 extern struct event (*world_pick)(void);
 void event_print(const struct event *e);

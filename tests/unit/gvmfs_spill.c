@@ -2,9 +2,8 @@
 /* gvmfs_spill.c - written pages that wait for wbufs, in the journal: what is read, how much there may be, and what a
  * successor finds after its predecessor's death at any change of the journal. */
 #include "check.h"
+#include "journal_death.h"
 #include "store/wbufs.h"
-
-#include <setjmp.h>
 
 #define NOW 1000u
 
@@ -19,24 +18,6 @@ static struct wbufs s;
 static struct inode inodes[3];
 static const int node_a, node_b;
 static unsigned released;
-
-/* Its death: at the n-th change of the journal (0: none), before it is made or just after it. */
-static struct {
-	unsigned at;
-	bool after;
-	jmp_buf dead;
-} death;
-
-static void mark32(uint32_t *where, uint32_t value)
-{
-	bool dies = death.at && !--death.at;
-
-	if (dies && !death.after)
-		longjmp(death.dead, 1);
-	*where = value;
-	if (dies)
-		longjmp(death.dead, 1);
-}
 
 static void release(uint8_t *chunk)
 {

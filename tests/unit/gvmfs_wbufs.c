@@ -1,10 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* gvmfs_wbufs.c - the journal's write wbufs: what they hold, whose they are, and what a successor finds after its
+/* gvmfs_wbufs.c - the journal's wbufs: what they hold, whose they are, and what a successor finds after its
  * predecessor's death at any change of the journal. */
 #include "check.h"
+#include "journal_death.h"
 #include "store/wbufs.h"
-
-#include <setjmp.h>
 
 #define VERSION 77u
 #define NOW	1000u
@@ -18,24 +17,6 @@ static struct journal_spill no_spill[JOURNAL_SPILL];
 static struct wbufs s;
 static struct inode inodes[3];
 static const int node_a, node_b;
-
-/* Its death: at the n-th change of the journal (0: none), before it is made or just after it. */
-static struct {
-	unsigned at;
-	bool after;
-	jmp_buf dead;
-} death;
-
-static void mark32(uint32_t *where, uint32_t value)
-{
-	bool dies = death.at && !--death.at;
-
-	if (dies && !death.after)
-		longjmp(death.dead, 1);
-	*where = value;
-	if (dies)
-		longjmp(death.dead, 1);
-}
 
 static void start(void)
 {
