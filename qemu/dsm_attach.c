@@ -53,6 +53,7 @@
 #endif
 
 #define DEADLINE_MS	   10000
+#define SHORT_MS	   10 /* between attempts to send while the kernel has no memory for it */
 #define HELPER_STACK_BYTES (128 * 1024)
 #define UFFD_FLAGS	   (O_CLOEXEC | O_NONBLOCK)
 
@@ -115,7 +116,8 @@ static int64_t now_ms(void)
 	return (int64_t)t.tv_sec * 1000 + t.tv_nsec / 1000000;
 }
 
-/* Any thread may send: a SEQPACKET socket keeps messages whole. */
+/* Any thread may send: a SEQPACKET socket keeps messages whole. A message takes memory of the guest's group, which may be
+ * at its limit: then this waits until there is some, as the guest's own accesses do. */
 static int message_send(int sock, const struct gvm_attach_msg *msg, const int *fd)
 {
 	struct iovec iov = {(void *)(uintptr_t)msg, sizeof(*msg)};
@@ -134,10 +136,15 @@ static int message_send(int sock, const struct gvm_attach_msg *msg, const int *f
 		control.align.cmsg_len = CMSG_LEN(sizeof(int));
 		memcpy(CMSG_DATA(&control.align), fd, sizeof(int));
 	}
-	do {
+	for (;;) {
 		n = sendmsg(sock, &hdr, MSG_NOSIGNAL);
-	} while (n < 0 && errno == EINTR);
-	return n < 0 ? -errno : 0;
+		if (n >= 0)
+			return 0;
+		if (errno == ENOBUFS || errno == ENOMEM)
+			poll(NULL, 0, SHORT_MS);
+		else if (errno != EINTR)
+			return -errno;
+	}
 }
 
 static void fds_take(struct msghdr *hdr, struct fds *fds)

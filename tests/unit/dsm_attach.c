@@ -28,6 +28,21 @@ static struct client {
 	int result;
 } c;
 
+/* ---- the kernel ---- */
+
+static atomic_uint refusals; /* so many messages of the client find no memory */
+
+ssize_t sendmsg(int fd, const struct msghdr *msg, int flags)
+{
+	unsigned left = atomic_load(&refusals);
+
+	if (!left || fd == c.peer)
+		return syscall(SYS_sendmsg, fd, msg, flags);
+	atomic_store(&refusals, left - 1);
+	errno = left % 2 ? ENOBUFS : ENOMEM;
+	return -1;
+}
+
 /* ---- the client ---- */
 
 static void client_prepare(bool shared)
@@ -591,6 +606,22 @@ static void all_is_pinned_now_and_later(void)
 	ours.pin_why = NULL;
 }
 
+/* Its group is at its limit for a while. */
+static void a_guest_without_memory_for_a_message_waits(void)
+{
+	attach_for_real();
+	atomic_store(&refusals, 3);
+	tell_zap(5, 0, M);
+	hear_zapped(5);
+	CHECK_EQ(atomic_load(&refusals), 0);
+	atomic_store(&refusals, 3);
+	dsm_pin_all("VFIO");
+	hear_pin_all("VFIO");
+	CHECK_EQ(atomic_load(&refusals), 0);
+	client_detach();
+	ours.pin_why = NULL;
+}
+
 static void a_child_has_nothing_of_it(void)
 {
 	const struct region *r;
@@ -737,6 +768,7 @@ static const struct check_test tests[] = {
 	{"the-mode-decides-what-a-failure-is", the_mode_decides_what_a_failure_is},
 	{"the-descriptor-is-a-new-one", the_descriptor_is_a_new_one},
 	{"all-is-pinned-now-and-later", all_is_pinned_now_and_later},
+	{"a-guest-without-memory-for-a-message-waits", a_guest_without_memory_for_a_message_waits},
 	{"a-child-has-nothing-of-it", a_child_has_nothing_of_it},
 	{"locked-memory-is-not-filled-by-the-kernel", locked_memory_is_not_filled_by_the_kernel},
 	{"a-guest-without-memory-ends", a_guest_without_memory_ends},
