@@ -326,6 +326,12 @@ static uint64_t v2_kernel_bytes(const char *stat)
 	return bytes + text_number(stat, "sock");
 }
 
+/* Of the files' pages, those that are not tmpfs's. The kernel adds both up while they change. */
+static uint64_t without_shared(uint64_t file, uint64_t shared)
+{
+	return file > shared ? file - shared : 0;
+}
+
 int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 {
 	char buf[8192];
@@ -343,7 +349,7 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 		return rc;
 	if (cg->v2) {
 		st->shared = text_number(buf, "shmem");
-		st->file = text_number(buf, "file") - st->shared;
+		st->file = without_shared(text_number(buf, "file"), st->shared);
 		st->own = text_number(buf, "anon") + v2_kernel_bytes(buf);
 		st->dirty = text_number(buf, "file_dirty");
 		st->writeback = text_number(buf, "file_writeback");
@@ -353,7 +359,7 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st)
 		return rc;
 	}
 	st->shared = text_number(buf, "total_shmem");
-	st->file = text_number(buf, "total_cache") - st->shared;
+	st->file = without_shared(text_number(buf, "total_cache"), st->shared);
 	st->own = text_number(buf, "total_rss") + number_read(cg, "memory.kmem.usage_in_bytes");
 	st->dirty = text_number(buf, "total_dirty");
 	st->writeback = text_number(buf, "total_writeback");
@@ -378,6 +384,16 @@ int memcg_limit(struct memcg *cg, uint64_t bytes, uint64_t margin)
 		cg->max_bytes = bytes + margin;
 	}
 	return file_write_u64(cg->path, "memory.high", bytes);
+}
+
+int memcg_limit_read(const struct memcg *cg, uint64_t *bytes)
+{
+	char buf[32];
+	int rc = group_text(cg->path, cg->v2 ? "memory.high" : "memory.limit_in_bytes", buf, sizeof(buf));
+
+	if (!rc)
+		*bytes = strtoull(buf, NULL, 10); /* ("max" it never is, once it was set) */
+	return rc;
 }
 
 void memcg_forbid_swap(const struct memcg *cg)

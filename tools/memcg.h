@@ -52,6 +52,8 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st);
  * it returns, and gives up with -EBUSY or -EINTR: the old limit then stays.
  */
 int memcg_limit(struct memcg *cg, uint64_t bytes, uint64_t margin);
+/* The limit that the kernel has. */
+int memcg_limit_read(const struct memcg *cg, uint64_t *bytes);
 /* Keeps the group's own memory from being swapped out. */
 void memcg_forbid_swap(const struct memcg *cg);
 /* v1: tasks that find no memory wait instead of being killed. No effect on v2, where memory.high

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""QEMU grows while gvm run, which would raise the limit of its group, does not come to it: faults on the
-fast path then wait for memory, instead of ending the guest."""
+"""QEMU grows while gvm run, which would raise the limit of its group, does not come to it: there is much room on the
+fast path, and once that is used up, faults wait for memory, instead of ending the guest."""
 
 import glob
 import os
@@ -18,14 +18,16 @@ GROWS = """
 import threading
 signal.pthread_sigmask(signal.SIG_BLOCK, [signal.SIGUSR1])
 libc = ctypes.CDLL(None)
-own = mmap.mmap(-1, 64 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
+own = mmap.mmap(-1, 512 << 20, mmap.MAP_PRIVATE | mmap.MAP_ANONYMOUS)
 own_at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(own)))
 memory_at = ctypes.c_void_p(ctypes.addressof(ctypes.c_char.from_buffer(memory)))
-own_size, size = ctypes.c_size_t(64 << 20), ctypes.c_size_t(STORED)
+some_size, own_size, size = map(ctypes.c_size_t, (96 << 20, 512 << 20, STORED))
 start_is_over()
 readings(5)
 grows = threading.Thread(target=libc.memset, args=(own_at, 1, own_size))
 os.kill(os.getppid(), signal.SIGSTOP)
+libc.memset(own_at, 1, some_size)
+print('has room', flush=True)
 grows.start()
 signal.sigwait([signal.SIGUSR1])
 libc.memset(memory_at, 1, size)
@@ -53,6 +55,7 @@ def test(l):
     run = Launcher(l, mount, ram="64M", local="16M", mode="uffd").start("STORED = %d\n%s" % (STORED, GROWS))
     try:
         wait_for("gvm run stands still", lambda: lab._stat(run.pid)[1] == "T", 30)
+        wait_for("there is much room", lambda: "has room" in run.log(), 30)
         wait_for("its group has no more memory", lambda: is_at_its_limit(run.pid), 30)
         os.kill(next(iter(lab.children(run.pid))), signal.SIGUSR1)
         wait_for("a fault waits for memory, or none has to",

@@ -33,8 +33,8 @@ def limit():
             return int(f.read()) >> 20
     sys.exit("there is no group")
 def start_is_over():
-    """The kernel has another limit than that of the start, which leaves 128 MiB more room."""
-    while limit() >= int(os.environ["LOCAL"][:-1]) + 128:
+    """The kernel has another limit than that of the start, which leaves 128 MiB of room."""
+    while limit() == int(os.environ["LOCAL"][:-1]) + 128:
         time.sleep(0.02)
 exec(os.environ.get("STAND_IN", ""))
 '''

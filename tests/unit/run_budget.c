@@ -70,7 +70,29 @@ static void waiting_task_gets_relief_that_is_taken_back(void)
 	CHECK_EQ(run_budget_pause_ms(&b, (at + 2000) * MS), 50);
 }
 
+/* No reading may come in time, and nothing can be taken back. */
+static void fast_path_has_room_that_does_not_sink(void)
+{
+	uint64_t limit = 0;
+
+	run_budget_init(&b, 16 * M, 0);
+	b.fast = true;
+	CHECK(step(20 * M, 0, false, 20) >= 16 * M + 2 * RUN_BUDGET_START);
+	for (unsigned i = 0; i < 10000; i++) {
+		uint64_t own = (20 + check_random_below(400)) * M, file = check_random_below(16) * M;
+		uint64_t before = limit;
+
+		limit = step(own, file, false, 3000 + i * 100);
+		CHECK(limit >= before && limit >= own + 16 * M + RUN_BUDGET_START);
+		CHECK(limit <= 420 * M + 16 * M + 2 * RUN_BUDGET_START);
+	}
+	/* Mapped files are within the budget again. */
+	b.fast = false;
+	CHECK_EQ(step(80 * M, 16 * M, false, 2000000), 96 * M);
+}
+
 static const struct check_test tests[] = {
+	{"fast-path-has-room-that-does-not-sink", fast_path_has_room_that_does_not_sink},
 	{"start-leaves-room-for-qemu", start_leaves_room_for_qemu},
 	{"region-never-gets-more-than-its-budget", region_never_gets_more_than_its_budget},
 	{"limit-is-left-alone-when-little-changes", limit_is_left_alone_when_little_changes},

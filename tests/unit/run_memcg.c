@@ -57,10 +57,13 @@ static pid_t child_in_group(uint64_t bytes, bool stubborn)
 static void own_memory_is_counted_and_not_as_file(void)
 {
 	struct memcg_stat before, after;
+	uint64_t limit;
 	pid_t pid;
 
 	CHECK_EQ(memcg_create(&cg, "gvm-test", err), 0);
 	CHECK_EQ(memcg_limit(&cg, 64 * M, 64 * M), 0);
+	CHECK_EQ(memcg_limit_read(&cg, &limit), 0);
+	CHECK_EQ(limit, 64 * M);
 	CHECK_EQ(memcg_stat_read(&cg, &before), 0);
 	pid = child_in_group(8 * M, false);
 	CHECK_EQ(memcg_stat_read(&cg, &after), 0);

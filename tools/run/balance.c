@@ -25,6 +25,9 @@
 #define REGIONS_MAX 128 /* those of the command line, and as many plugged in */
 #define STEP_BYTES  (1ull << 20) /* a smaller change is not worth a system call */
 #define HUNGRY	    8u		 /* fsstats_misses() in a second */
+#define LOOK_NS	    (100l * 1000 * 1000)
+#define LOOKS	    10u /* in a second */
+#define LOOKS_FIRST 50u /* for so long it is asked at each whether QEMU has got the fast path */
 
 /* Once the thread runs, all of it is the thread's but for what is atomic. */
 static struct {
@@ -37,6 +40,9 @@ static struct {
 	struct run_demand demand;
 	struct run_demand_reading reading; /* misses: of all regions since the start */
 	bool fast; /* a region is on the fast path */
+	bool mapped; /* a region is not */
+	bool fast_for_sure;
+	atomic_bool fast_alone; /* none is not */
 	_Atomic uint64_t local_bytes, mapped_bytes;
 	const char *mount;
 	pid_t qemu;
@@ -109,7 +115,7 @@ static uint64_t regions_bytes(void)
 	return bytes;
 }
 
-int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes)
+int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes, bool fast)
 {
 	struct run_demand_reading r = {.size_bytes = max_bytes};
 
@@ -119,6 +125,7 @@ int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes)
 	}
 	run_demand_init(&all.demand, min_bytes, max_bytes, &r, gvm_now_ns());
 	all.mount = mount;
+	all.fast_for_sure = all.fast_alone = fast;
 	all.local_bytes = all.demand.bytes;
 	return shares_set();
 }
@@ -126,6 +133,11 @@ int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes)
 uint64_t run_balance_local(void)
 {
 	return all.local_bytes;
+}
+
+bool run_balance_fast(void)
+{
+	return all.fast_alone;
 }
 
 void run_balance_mapped(uint64_t bytes)
@@ -167,7 +179,10 @@ static bool region_read(unsigned i)
 	all.missed[i] = misses;
 	all.reading.resident_bytes += s->resident_bytes;
 	all.reading.node_away |= fsstats_get(text, "nodes_away") != 0;
-	all.fast |= fsstats_get(text, "fast") != 0;
+	if (fsstats_get(text, "fast"))
+		all.fast = true;
+	else
+		all.mapped = true;
 	local = run_fast_budget_get(all.path[i]);
 	if (s->bytes && local != s->bytes) {
 		all.by_hand[i] = true;
@@ -235,20 +250,45 @@ static bool shares_are_due(void)
 	return due;
 }
 
+static bool regions_are_fast(void)
+{
+	static char text[FSSTATS_TEXT];
+
+	for (unsigned i = 0; i < all.count; i++)
+		if (fsstats_read(all.path[i], text) || !fsstats_get(text, "fast"))
+			return false;
+	return all.count;
+}
+
+/* A second passes. In the first ones it is looked more often whether QEMU has got the fast path. */
+static void second_pass(unsigned *looks)
+{
+	static const struct timespec pause = {.tv_nsec = LOOK_NS};
+
+	for (unsigned i = 0; i < LOOKS && !all.over; i++) {
+		nanosleep(&pause, NULL);
+		if (all.fast_alone || !*looks)
+			continue;
+		--*looks;
+		all.fast_alone = regions_are_fast();
+	}
+}
+
 static void *balance(void *arg)
 {
-	static const struct timespec second = {.tv_sec = 1};
+	unsigned looks = LOOKS_FIRST;
 
 	for (;;) {
-		nanosleep(&second, NULL);
+		second_pass(&looks);
 		if (all.over)
 			return arg;
 		regions_find();
 		all.reading.resident_bytes = 0;
-		all.reading.node_away = all.fast = false;
+		all.reading.node_away = all.fast = all.mapped = false;
 		for (unsigned i = all.count; i--;)
 			if (!region_read(i))
 				region_drop(i);
+		all.fast_alone = all.fast_for_sure || (all.fast && !all.mapped);
 		if (demand_follow() || shares_are_due())
 			shares_set();
 	}

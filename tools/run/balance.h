@@ -14,16 +14,20 @@
 #ifndef TOOLS_RUN_BALANCE_H
 #define TOOLS_RUN_BALANCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 #include <sys/types.h>
 
 /* A region of the guest. 0 or a negative errno. */
 int run_balance_add(const char *path, uint64_t bytes);
 /* Sets the first shares, in proportion to sizes. `mount` is where regions are looked for later. The budget is
- * between the limits, which may be the same. 0, or a negative errno: a region that takes no budget. */
-int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes);
+ * between the limits, which may be the same. `fast`: all regions will be on the fast path, or QEMU ends. 0, or a negative
+ * errno: a region that takes no budget. */
+int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes, bool fast);
 /* The budget now. Any thread. */
 uint64_t run_balance_local(void);
+/* Whether all regions are on the fast path, as far as is known. Any thread. */
+bool run_balance_fast(void);
 /* How many bytes of files the guest's group has: of mapped regions gvmfs does not know it. Any thread. */
 void run_balance_mapped(uint64_t bytes);
 /* Goes on in the background while `qemu` runs. A share that the user sets meanwhile (gvm region

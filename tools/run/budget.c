@@ -18,6 +18,12 @@ void run_budget_init(struct run_budget *b, uint64_t local_bytes, uint64_t now_ns
 	b->limit_bytes = local_bytes + RUN_BUDGET_START;
 }
 
+/* Once there is little room above what is wanted, it becomes much. */
+static uint64_t fast_limit(const struct run_budget *b, uint64_t want)
+{
+	return want + RUN_BUDGET_START > b->limit_bytes ? want + 2 * RUN_BUDGET_START : 0;
+}
+
 uint64_t run_budget_step(struct run_budget *b, const struct memcg_stat *st, uint64_t now_ns)
 {
 	uint64_t own = st->usage > st->file ? st->usage - st->file : 0, want;
@@ -31,6 +37,8 @@ uint64_t run_budget_step(struct run_budget *b, const struct memcg_stat *st, uint
 	assert(b->relief_bytes % RELIEF_BACK == 0); /* or it would pass 0 on its way down */
 	want = b->local_bytes + own + b->relief_bytes;
 	assert(want >= b->local_bytes);
+	if (b->fast)
+		return fast_limit(b, want);
 	if (want > b->limit_bytes || want + LOWER_BYTES <= b->limit_bytes)
 		b->moved_ns = now_ns;
 	return want > b->limit_bytes || want + LOWER_BYTES <= b->limit_bytes ? want : 0;

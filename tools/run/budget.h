@@ -8,6 +8,10 @@
  * own memory as last seen. When own memory grows between two readings the kernel takes the
  * difference from the region's pages, which it can always do: the guest then has a little less for
  * a moment.
+ *
+ * On the fast path gvmfs keeps the budget, and the group has nothing that the kernel could take. At the limit QEMU's
+ * system calls fail there (cgroup v1) or it stands still (v2), and no reading may come in time to raise it: a message of
+ * QEMU's is lost, or the guest is. So there the limit is far above what is used, and does not sink.
  */
 #ifndef TOOLS_RUN_BUDGET_H
 #define TOOLS_RUN_BUDGET_H
@@ -19,6 +23,7 @@
 
 struct run_budget {
 	uint64_t local_bytes;
+	bool fast; /* all regions are on the fast path */
 	uint64_t limit_bytes; /* in force */
 	uint64_t relief_bytes;
 	uint64_t start_ns, moved_ns;

@@ -61,8 +61,10 @@ bool run_limit_ended(uint64_t *bytes, int *rc)
 {
 	if (lower.state != ENDED)
 		return false;
-	*bytes = lower.bytes;
 	*rc = lower.rc;
+	/* A higher one was perhaps set meanwhile: after this one, or before. */
+	if (memcg_limit_read(lower.cg, bytes))
+		*bytes = lower.bytes;
 	lower.state = IDLE;
 	return true;
 }

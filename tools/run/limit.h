@@ -18,7 +18,7 @@
 /* As memcg_limit(), of which 0 or a negative errno is *rc. True: it is done, or could not even be begun. False: it is
  * under way, or an earlier one is, and this one was not begun; run_limit_ended() tells of the end. */
 bool run_limit_set(struct memcg *cg, uint64_t bytes, uint64_t margin, uint64_t now_bytes, int *rc);
-/* True, once: the one that was under way has ended, with *rc, and was *bytes. */
+/* True, once: the one that was under way has ended, with *rc, and the kernel has *bytes now. */
 bool run_limit_ended(uint64_t *bytes, int *rc);
 /* Whether one is under way. */
 bool run_limit_waits(void);

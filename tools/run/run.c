@@ -413,7 +413,7 @@ static int fast_prepare(struct run *r)
 		if (!r->args.ram[i].kept || r->args.ram[i].shared)
 			rc = run_balance_add(r->region[i].path, r->region[i].bytes);
 	if (!rc)
-		rc = run_balance_begin(r->dir, r->min_bytes, r->max_bytes);
+		rc = run_balance_begin(r->dir, r->min_bytes, r->max_bytes, r->mode == RUN_MODE_UFFD);
 	if (rc && r->mode == RUN_MODE_UFFD) {
 		say("--mode uffd: %s takes no budget: %s", r->region[0].path, strerror(-rc));
 		return rc;

@@ -126,6 +126,7 @@ static void budget_keep(struct watch *w, uint64_t *oom_kills)
 	run_figures_take(w->figures, &st, gvm_now_ns());
 	run_balance_mapped(st.file);
 	w->budget->local_bytes = run_balance_local();
+	w->budget->fast = run_balance_fast();
 	limit = run_budget_step(w->budget, &st, gvm_now_ns());
 	if (!limit)
 		return;
