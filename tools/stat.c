@@ -100,6 +100,10 @@ static void readable_print(const char *path, const char *t)
 		line("on this host", "%s of at most %s",
 		     size_text(GET(resident_bytes), a),
 		     size_text(GET(local_bytes), b));
+	if (GET(memory_short))
+		line("WAITS", "%llu chunks, for memory: the guest's memory group is at its limit", LLU(waiting_chunks));
+	else if (GET(waiting_chunks))
+		line("waits", "%llu chunks, for room in the budget or for earlier requests", LLU(waiting_chunks));
 	if (GET(slots_degraded))
 		line("copies", "DEGRADED: of %.0f %% of the chunks there are fewer than %llu; %llu chunks are to be copied",
 		     100 * ratio(GET(slots_degraded), GET(slots)), LLU(replicas), LLU(repair_chunks));

@@ -66,13 +66,15 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 	return (size_t)snprintf(buf, size,
 				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
 				"region_nodes %u\nnodes_away %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
-				"resident_bytes %llu\nresident_peak_bytes %llu\nreplay_left %u\nlone_rotten %u\nscrubs %u\n",
+				"resident_bytes %llu\nresident_peak_bytes %llu\nreplay_left %u\nlone_rotten %u\nscrubs %u\n"
+				"waiting_chunks %u\nmemory_short %d\n",
 				inode->wbufs, (unsigned long long)d->rec.size_bytes,
 				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec), d->failed != 0,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
 				GVM_PAGE_BYTES * (unsigned long long)(r ? resident_here(r) : 0),
 				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak,
-				r ? r->replay_count - r->replay_next + r->replaying : 0, inode->lone_rotten, inode->scrubs);
+				r ? r->replay_count - r->replay_next + r->replaying : 0, inode->lone_rotten, inode->scrubs,
+				r ? resident_waiting(r) : 0, r && resident_is_short(r));
 }
 
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)

@@ -298,6 +298,7 @@ struct resident {
 	bool aborted;
 	uint64_t short_at_ns; /* no blocked fault goes on before this time: the client had no memory; 0: it had */
 	uint64_t short_said_ns;
+	bool short_told; /* that was logged, and not yet that it has some again */
 	uint64_t unmapped_ns; /* part of its mapping is gone: when it must have left; 0: all is there */
 	/* When to ask again whether the client's memory is gone, and when to log that it is not. */
 	uint64_t look_at_ns, gone_said_ns;
@@ -436,6 +437,16 @@ void resident_ios_end(struct resident *r);
  * large region without looking at their chunks. */
 uint64_t chunk_touched(struct resident *r, uint64_t c);
 
+/* For people: how many chunks faults and requests wait for that have no room yet, no GET, or no memory of the client's
+ * group; and whether that is what they wait for. */
+static inline unsigned resident_waiting(const struct resident *r)
+{
+	return r->lists[LIST_BLOCKED].count;
+}
+static inline bool resident_is_short(const struct resident *r)
+{
+	return r->short_at_ns;
+}
 /* Whether a chunk is not ABSENT: some of its pages may be here. */
 static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {

@@ -266,6 +266,8 @@ int pages_put(struct resident *r, uint64_t c, unsigned first, unsigned n, const 
 		/* -EEXIST: another process has put a page there. It is punched out, and we try
 		 * again. */
 	} while (error == -EEXIST && ++strangers < STRANGERS_MAX);
+	if (!error)
+		client_fed(r);
 	return pages_expected(r, c, error);
 }
 

@@ -124,7 +124,15 @@ static void resident_short(struct resident *r)
 	if (r->short_said_ns && now_ns - r->short_said_ns < SHORT_SAY_NS)
 		return;
 	r->short_said_ns = now_ns;
+	r->short_told = true;
 	log_warning(r->env->name(r), "process %d may have no more memory here: its faults wait", r->pid);
+}
+
+void client_fed(struct resident *r)
+{
+	if (r->short_told)
+		log_info(r->env->name(r), "process %d has memory again", r->pid);
+	r->short_told = false;
 }
 
 void client_trouble(struct resident *r, int error)

@@ -88,7 +88,7 @@ static void fill_with_zeros(struct resident *r, uint64_t c, unsigned page)
 		if (r->mark[c].filled && r->chunk[c].state == CHUNK_ABSENT)
 			chunk_activate(r, c);
 		client_trouble(r, error);
-		if (error == -ENOMEM)
+		if (error == -ENOMEM && !mutant("zeros-asleep"))
 			chunk_block(r, c, page);
 		return;
 	}

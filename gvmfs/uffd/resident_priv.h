@@ -90,6 +90,8 @@ static inline bool resident_lacks_room(const struct resident *r)
 /* A call into the client's memory failed. -ESRCH: the client has left. -ENOENT: it is unmapping,
  * and has a moment to leave. Any other error aborts the region. */
 void client_trouble(struct resident *r, int error);
+/* A page was put in there. */
+void client_fed(struct resident *r);
 /* Something has changed that requests may wait for: the turn tries them again. */
 void resident_ios_look(struct resident *r);
 

@@ -151,7 +151,8 @@ static void timers_look(struct resident *r, uint64_t now_ns)
 /* When the next timer is due; ~0: never. */
 static uint64_t timers_next(const struct resident *r)
 {
-	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns, r->short_at_ns, r->unmapped_ns,
+	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns,
+				 mutant("short-untimed") ? 0 : r->short_at_ns, r->unmapped_ns,
 				 r->client_gone ? r->look_at_ns : 0 };
 	uint64_t next = ~0ull;
 

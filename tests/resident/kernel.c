@@ -88,10 +88,12 @@ static void race_stray(uint32_t page)
 	world.page[page].stray = true;
 }
 
-/* The client's group is at its limit: it gets no page. */
-static bool is_short(void)
+/* The client's group is at its limit: it does not get page i of the n of a call. */
+static bool is_short(unsigned i, unsigned n)
 {
-	if (!world.shorts)
+	const unsigned at[SHORT_WHERE] = { [SHORT_FIRST] = 0, [SHORT_MIDDLE] = n / 2, [SHORT_LAST] = n - 1 };
+
+	if (!world.shorts || i != at[world.short_where])
 		return false;
 	world.shorts--;
 	return true;
@@ -111,7 +113,7 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 
 		if (world.memory_gone)
 			return -ESRCH;
-		if (world.page[at].present || (*done == n / 2 && is_short())) {
+		if (world.page[at].present || is_short(*done, n)) {
 			if (wake) /* for what has come by then */
 				threads_wake(at - *done, *done);
 			return world.page[at].present ? -EEXIST : -ENOMEM;
@@ -144,7 +146,7 @@ int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 
 		if (world.page[at].present)
 			return -EEXIST;
-		if (*done == n / 2 && is_short())
+		if (is_short(*done, n))
 			return -ENOMEM;
 		if (chunk)
 			memcpy(&content, chunk + (first + *done) * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
@@ -166,7 +168,7 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 	for (unsigned i = 0; i < n; i++, at++) {
 		if (world.memory_gone)
 			return -ESRCH;
-		if (is_short())
+		if (is_short(i, n))
 			return -ENOMEM;
 		if (!world.page[at].present)
 			page_alloc(at, 0);
@@ -198,6 +200,8 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 	world_client_call(true);
 	if (world.memory_gone)
 		return -ESRCH;
+	if (is_short(0, 1))
+		return -ENOMEM;
 	if (!p->mapped)
 		p->poisoned = true;
 	return 0;

@@ -348,6 +348,7 @@ static uint64_t state_hash(void)
 	put(world.kill_in);
 	put(world.race);
 	put(world.shorts);
+	put(world.short_where);
 	put(world.due > world.now);
 	return XXH3_64bits(text.bytes, text.n * sizeof(*text.bytes)) ^
 	       XXH3_64bits(&left, sizeof(left));
@@ -442,8 +443,9 @@ static void all_make(void)
 	may(E_BUDGET, 2 * GVM_CHUNK_PAGES, 0);
 	may(E_STRAY, NEAR, 1);
 	may(E_STRAY, FAR, 2);
-	may(E_SHORT, 1, 0);
-	may(E_SHORT, 3, 0);
+	may(E_SHORT, 1, SHORT_FIRST);
+	may(E_SHORT, 1, SHORT_LAST);
+	may(E_SHORT, 3, SHORT_MIDDLE);
 	for (unsigned i = 1; i <= 24; i++)
 		may(E_KILL, i, 0);
 	may(E_TICK, 0, 0);

@@ -103,6 +103,7 @@ static struct event choose(void)
 		break;
 	case E_SHORT:
 		e.a = 1 + pick(4);
+		e.b = pick(SHORT_WHERE);
 		break;
 	case E_STALL:
 		e.a = 1 + pick(pick(2) ? 3 : 40);

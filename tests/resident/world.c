@@ -678,6 +678,7 @@ static bool event_do(const struct event *e)
 		if (world.shorts)
 			return false;
 		world.shorts = e->a;
+		world.short_where = e->b;
 		return true;
 	case E_STALL:
 		if (world.stall_in)

@@ -164,7 +164,7 @@ enum event_kind {
 	E_BUDGET,  /* a: pages */
 	E_STRAY,   /* a: page, b: how many: something puts pages into the file */
 	E_RACE,	   /* the same, just before the next page comes */
-	E_SHORT,   /* a: so many times the client's group has no memory for a page */
+	E_SHORT,   /* a: in so many calls the client's group has no memory for a page; b: enum short_where */
 	E_STALL,   /* a: so many client calls from now one waits, b: for so many events */
 	E_KILL,	   /* a: calls from now, b: and its successor in so many */
 	E_TICK,
@@ -188,6 +188,9 @@ enum event_kind {
 	E_DRAIN,   /* a: node: it is to be drained, and no other; b: 0: nor it */
 	EVENTS
 };
+
+/* Of the pages of a call. */
+enum short_where { SHORT_FIRST, SHORT_MIDDLE, SHORT_LAST, SHORT_WHERE };
 
 struct event {
 	enum event_kind kind;
@@ -243,6 +246,7 @@ struct world {
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	bool race;
 	uint32_t shorts;
+	enum short_where short_where;
 	uint32_t client_calls; /* that may wait, since the event began */
 	uint32_t stall_in;     /* the so manieth from now does; 0: none */
 	uint32_t stall_events; /* so many events come meanwhile: */

@@ -64,6 +64,8 @@ def test(l):
         os.kill(run.pid, signal.SIGCONT)
     expect(run.wait(30) == 0, "status %s: %s", run.popen.returncode, run.log())
     run.says("^has stored")
+    if "may have no more memory" in mount.log():
+        wait_for("it is said that there is some again", lambda: "has memory again" in mount.log())
 
 
 main(test)
