@@ -43,7 +43,7 @@
  *	rest-asleep	pages that come do not wake who waits for others
  *	short-asleep	nor who waits for pages for which its group had no memory
  *	short-untimed	they are not tried again after a while
- *	zeros-asleep	nor do pages of zeros come to whom its group had no memory for
+ *	zeros-asleep	nor is a chunk of zeros
  *	rot-unsent	of a chunk that is rotten on the node only what has changed is sent
  *	rot-dropped	one that is found so while it leaves goes nevertheless
  *	replay-takes-room  what an earlier start touched is fetched though others have to go for it

@@ -28,7 +28,7 @@
 
 #define CHILD_NS    (60ull * 1000 * 1000 * 1000)
 #define SETTLE_NS   (30ull * 1000 * 1000 * 1000)
-#define BUSY_TRIES  40 /* 25 ms apart: the last close of the file may still be on its way */
+#define BUSY_US	    25000 /* between attempts: the last close of the file may still be on its way */
 #define EXIT_SIGBUS 9
 
 static void on_sigbus(int sig)
@@ -67,14 +67,15 @@ static void reason_read(int log, struct answer *a)
 static int fast_attach(struct touch *t)
 {
 	int log = memfd_create("attach", MFD_CLOEXEC), err = dup(STDERR_FILENO), rc = -EBUSY;
+	uint64_t until = gvm_now_ns() + SETTLE_NS;
 
 	if (log < 0 || err < 0)
 		return -errno;
 	dsm_mode_set(DSM_MODE_UFFD);
 	dup2(log, STDERR_FILENO);
-	for (unsigned i = 0; i < BUSY_TRIES && rc == -EBUSY; i++) {
+	for (unsigned i = 0; rc == -EBUSY && gvm_now_ns() < until; i++) {
 		if (i)
-			usleep(25000);
+			usleep(BUSY_US);
 		if (ftruncate(log, 0) || lseek(log, 0, SEEK_SET))
 			break;
 		rc = dsm_ram_attach(t->fd, t->map, t->file->bytes, 0, true);

@@ -67,13 +67,13 @@ static int image_make(const struct bench_guest *g, const char *path)
 	return rc;
 }
 
-__attribute__((noreturn)) static void guest_exec(char *const argv[], const char *log)
+__attribute__((noreturn)) static void guest_exec(struct bench_program *q, char *const argv[], const char *log, pid_t parent)
 {
-	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	sigset_t none;
+	int fd;
 
-	setpgid(0, 0);
-	prctl(PR_SET_PDEATHSIG, SIGTERM);
+	bench_program_begin(q, parent, SIGTERM);
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fd >= 0) {
@@ -205,7 +205,7 @@ int bench_guest_run(struct bench_peers *p, const struct bench_guest *g, const ch
 	char machine[32], texts[3][32];
 	char *argv[ARGS];
 	int fd, rc;
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	snprintf(image, sizeof(image), "%s/guest.img", p->dir);
 	snprintf(pipe_path, sizeof(pipe_path), "%s/serial", p->dir);
@@ -226,7 +226,7 @@ int bench_guest_run(struct bench_peers *p, const struct bench_guest *g, const ch
 	command(argv, g, mode, p->gvmfs.mount, image, serial, machine, texts);
 	pid = fork();
 	if (!pid)
-		guest_exec(argv, log);
+		guest_exec(q, argv, log, parent);
 	q->pid = pid > 0 ? pid : 0;
 	rc = pid < 0 ? -EAGAIN : guest_measure(q, fd, g, pace);
 	close(fd);

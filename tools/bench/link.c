@@ -177,12 +177,14 @@ static void way_give(struct way *w)
 }
 
 __attribute__((noreturn)) static void passer_main(const struct bench_link *link,
-						  const struct bench_link_kind *kind)
+						  const struct bench_link_kind *kind, pid_t parent)
 {
 	struct way way[2] = {{.from = link->tun[0], .to = link->tun[1]},
 			     {.from = link->tun[1], .to = link->tun[0]}};
 
 	prctl(PR_SET_PDEATHSIG, SIGKILL);
+	if (getppid() != parent)
+		_exit(1);
 	prctl(PR_SET_TIMERSLACK, 1);
 	signal(SIGTERM, SIG_DFL);
 	setpgid(0, 0);
@@ -224,12 +226,12 @@ static void passer_end(struct bench_link *link)
 
 int bench_link_be(struct bench_link *link, const struct bench_link_kind *kind)
 {
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	passer_end(link);
 	pid = fork();
 	if (pid == 0)
-		passer_main(link, kind);
+		passer_main(link, kind, parent);
 	link->passer = pid > 0 ? pid : 0;
 	return pid < 0 ? -errno : 0;
 }

@@ -21,13 +21,14 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/mount.h>
+#include <sys/prctl.h>
 #include <sys/random.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
-#define START_NS (15ull * 1000 * 1000 * 1000)
+#define START_NS (60ull * 1000 * 1000 * 1000) /* for what hangs */
 #define STOP_NS	 (5ull * 1000 * 1000 * 1000)
 #define KEPT	      "kept" /* what a node keeps, in our folder */
 #define ARG(text)     BENCH_ARG(text)
@@ -71,19 +72,32 @@ static bool port_answers(const struct bench_program *g)
 	return up;
 }
 
+/* If we are killed, the child has either not come so far, and ends here, or the keeper ends all of its group. */
+void bench_program_begin(struct bench_program *g, pid_t parent, int sig)
+{
+	prctl(PR_SET_PDEATHSIG, sig);
+	if (getppid() != parent)
+		_exit(1);
+	setpgid(0, 0); /* ^C is for us alone: we stop it in order */
+	g->pid = getpid();
+}
+
 /* In a child: to where the program is to run. */
 static int program_place(const struct bench_program *g)
 {
-	setpgid(0, 0); /* ^C is for us alone: we stop it in order */
 	return g->ns && setns(g->ns, CLONE_NEWNET) ? -errno : 0;
 }
 
-__attribute__((noreturn)) static void program_exec(const struct bench_program *g, char *const argv[], const char *log, int to)
+__attribute__((noreturn)) static void program_exec(struct bench_program *g, char *const argv[], const char *log, int to,
+						   pid_t parent)
 {
-	int fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600), error = -program_place(g);
 	sigset_t none;
+	int fd, error;
 	ssize_t n;
 
+	bench_program_begin(g, parent, SIGKILL);
+	error = -program_place(g);
+	fd = open(log, O_WRONLY | O_CREAT | O_TRUNC | O_CLOEXEC, 0600);
 	sigemptyset(&none);
 	sigprocmask(SIG_SETMASK, &none, NULL);
 	if (fd >= 0) {
@@ -104,16 +118,16 @@ static int program_start(const struct bench_peers *p, struct bench_program *g, c
 			 char *const argv[])
 {
 	char log[PATH_MAX + 32];
+	pid_t parent = getpid(), pid;
 	int pipes[2], error;
 	ssize_t n;
-	pid_t pid;
 
 	snprintf(log, sizeof(log), "%s/%s.log", p->dir, name);
 	if (pipe2(pipes, O_CLOEXEC))
 		return -errno;
 	pid = fork();
 	if (pid == 0)
-		program_exec(g, argv, log, pipes[1]);
+		program_exec(g, argv, log, pipes[1], parent);
 	g->pid = pid > 0 ? pid : 0; /* not before: the child shares this memory */
 	close(pipes[1]);
 	n = pid > 0 ? read(pipes[0], &error, sizeof(error)) : 0;
@@ -178,7 +192,7 @@ static int program_wait(const struct bench_peers *p, struct bench_program *g, co
 			return -EINTR;
 		if (program_ended(g) || gvm_now_ns() > until) {
 			log_last_line(p, name, line, sizeof(line));
-			say("%s %s%s", name, g->pid ? "is not ready after 15 s" : "ended during its start",
+			say("%s %s%s", name, g->pid ? "is not ready after 60 s" : "ended during its start",
 			    line);
 			return -ECHILD;
 		}
@@ -525,12 +539,13 @@ static int raw_listen(const struct bench_program *g)
 int bench_raw_start(struct bench_peers *p, struct bench_program *g, const struct bench_store *s)
 {
 	int listener = g->ns ? -1 : bench_port_find(&g->port, true);
-	pid_t pid;
+	pid_t parent = getpid(), pid;
 
 	if (!g->ns && listener < 0)
 		return listener;
 	pid = fork();
 	if (pid == 0) {
+		bench_program_begin(g, parent, SIGKILL);
 		close(p->keeper_fd); /* must close when we end, whichever children live on */
 		signal(SIGTERM, SIG_DFL);
 		if (program_place(g) || (g->ns && (listener = raw_listen(g)) < 0))
@@ -574,7 +589,7 @@ static void program_kill(struct bench_program *g)
 	}
 }
 
-__attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int from)
+__attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int from, pid_t parent)
 {
 	char over;
 	ssize_t n;
@@ -588,6 +603,9 @@ __attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int fro
 	while (n < 0 && errno == EINTR);
 	if (n == 1)
 		_exit(0);
+	/* Then children that it has just forked have got their signal, too: they start nothing any more. */
+	while (getppid() == parent)
+		usleep(1000);
 	for (unsigned i = 0; i < sizeof(p->program) / sizeof(p->program[0]); i++)
 		program_kill(&p->program[i]);
 	bench_swap_end(&p->zram);
@@ -599,15 +617,15 @@ __attribute__((noreturn)) static void keeper_main(struct bench_peers *p, int fro
 
 static int keeper_start(struct bench_peers *p)
 {
+	pid_t parent = getpid(), pid;
 	int pipes[2];
-	pid_t pid;
 
 	if (pipe2(pipes, O_CLOEXEC))
 		return -errno;
 	pid = fork();
 	if (pid == 0) {
 		close(pipes[1]);
-		keeper_main(p, pipes[0]);
+		keeper_main(p, pipes[0], parent);
 	}
 	close(pipes[0]);
 	p->keeper = pid > 0 ? pid : 0;
