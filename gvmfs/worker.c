@@ -70,11 +70,23 @@ static void names_compare(struct worker *w)
 	names_refresh(w, true, names_compared, NULL);
 }
 
+/* A node may be known by another connection than before: by its id, since it was reached. */
+static void nodes_found(struct worker *w)
+{
+	struct inode *inode;
+
+	LIST_FOREACH(inode, &w->inodes->attached, attached_entry)
+		if (inode->wbufs)
+			store_moved(w->store, inode);
+	store_turn(w->store);
+}
+
 static void node_is_up(struct pool *pool, struct gvm_conn *conn)
 {
 	struct worker *w = pool->owner;
 
 	region_reattach(w, conn);
+	nodes_found(w);
 	w->names_at_ns = 0; /* it may lack records */
 	/* A node that restarted, or was away, is given them now. */
 	if (w->names_owed)
@@ -261,7 +273,7 @@ static void region_forget(struct worker *w, struct inode *inode)
 static void replicas_changed(struct worker *w, struct inode *inode)
 {
 	sender_changed(w, inode);
-	store_moved(w->store);
+	store_moved(w->store, inode);
 	store_turn(w->store);
 }
 

@@ -75,7 +75,10 @@
  *	spill-lost	a successor does not look at what is spilled
  *	spill-untold	what is spilled gets no wbuf when there is one
  *	spill-head-blocks  or where the first of its node's may have none
- *	spill-moved-unseen  or once it has moved to another node
+ *	spill-stays	what is spilled of a chunk that moves counts on the node that it has left
+ *	spill-left-unsynced  an fsync does not wait for what a predecessor has spilled, until that is taken over
+ *	spill-left-linked  what the predecessor was about to spill stays in its bucket
+ *	spill-undropped	what is dropped gets wbufs
  *	unspilled-early	what is spilled counts as gone before the wbuf has it
  *	unspilled-new	and an fsync does not wait for that wbuf
  *	hole-skipped	a hole over a chunk that is being sent for the first time is not made

@@ -370,7 +370,7 @@ static void settle_run(struct task *task)
 		return;
 	}
 	if (doomed)
-		store_drop(w->store, op->inode, 0);
+		store_drop(w->store, op->inode);
 	st->sync.done = settle_sent;
 	store_sync(w->store, &st->sync, op->inode);
 }

@@ -219,7 +219,7 @@ static void reached(struct worker *w, struct inode *inode, int result, void *arg
 		return;
 	}
 	if (mutant("cut-early"))
-		store_drop(w->store, inode, record_chunks(rs->size));
+		store_drop(w->store, inode);
 	store_cut_begin(w->store, inode, rs->size);
 	rs->sync.done = cut_is_sent;
 	rs->sync.deadline_ns = pool_deadline(w->opts);

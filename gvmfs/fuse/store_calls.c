@@ -229,6 +229,8 @@ int store_open(struct worker *w)
 	s->wbufs.mark32 = journal_publish32;
 	s->wbufs.mark64 = journal_publish64;
 	s->wbufs.spill.disk = w->journal->spill;
+	s->wbufs.spill.counts = w->journal->spill_counts;
+	s->wbufs.spill.buckets = w->journal->spill_buckets;
 	s->wbufs.spill.data = w->journal->spill_data;
 	s->wbufs.spill.mark32 = journal_publish32;
 	s->wbufs.spill.release = journal_spill_release;

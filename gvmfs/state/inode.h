@@ -48,8 +48,12 @@ struct inode {
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
 	unsigned wbufs; /* journal wbufs that hold its unacknowledged writes, and `spilled` */
 	unsigned spilled; /* places that do: store/spill.h */
-	struct spill_places spilled_places; /* these, oldest first; valid while there are some */
+	unsigned spill_left; /* of these, such as a predecessor left and that were not adopted yet */
+	struct spill_places spilled_places; /* the others, oldest first; valid while there are some */
+	struct spill_slot *spill_slots; /* these, by the record's slots; NULL: there are none */
 	struct spill_shares spill_shares;
+	bool spill_dropped; /* what it has spilled counts as gone, and is freed in steps */
+	TAILQ_ENTRY(inode) spill_dropping; /* then: store->dropping */
 	uint64_t synced; /* wbufs with order numbers up to this one are not to collect: an fsync waits for them, or did */
 	struct store_writes writes; /* unanswered WRITEs and punches, in the order in which they came: each has a
 				     * journal wbuf or may need one */

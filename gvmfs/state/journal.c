@@ -9,15 +9,15 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjourn12": the digits are the version of the layout, of the entries' too. */
-#define JOURNAL_MAGIC 0x32316e72756f6a67ull
+/* "gjourn13": the digits are the version of the layout, of the entries' too. */
+#define JOURNAL_MAGIC 0x33316e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
 	PART_SUPER, PART_INODES, PART_HANDLES, PART_WBUFS, PART_SESSIONS, PART_VIEWS, PART_TAILS, PART_DATA, PART_SPILL,
-	PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
+	PART_SPILL_COUNTS, PART_SPILL_BUCKETS, PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
 };
 
 static const uint64_t part_bytes[PARTS] = {
@@ -30,6 +30,8 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_TAILS] = JOURNAL_INODES * GVM_PAGE_BYTES,
 	[PART_DATA] = (uint64_t)JOURNAL_WBUFS * GVM_CHUNK_BYTES,
 	[PART_SPILL] = JOURNAL_SPILL * sizeof(struct journal_spill),
+	[PART_SPILL_COUNTS] = JOURNAL_INODES * sizeof(uint32_t),
+	[PART_SPILL_BUCKETS] = JOURNAL_SPILL * sizeof(uint32_t),
 	[PART_SPILL_DATA] = (uint64_t)JOURNAL_SPILL * GVM_CHUNK_BYTES,
 	[PART_INDEX] = JOURNAL_INODES * JOURNAL_INDEX_BYTES,
 	[PART_KNOWN] = JOURNAL_INODES * JOURNAL_KNOWN_BYTES, /* mapped separately: journal_known_map() */
@@ -64,6 +66,8 @@ static int journal_map(struct journal *j, int fd)
 	j->tails = base + part_offset(PART_TAILS);
 	j->wbuf_data = base + part_offset(PART_DATA);
 	j->spill = (void *)(base + part_offset(PART_SPILL));
+	j->spill_counts = (void *)(base + part_offset(PART_SPILL_COUNTS));
+	j->spill_buckets = (void *)(base + part_offset(PART_SPILL_BUCKETS));
 	j->spill_data = base + part_offset(PART_SPILL_DATA);
 	j->index = base + part_offset(PART_INDEX);
 	return 0;

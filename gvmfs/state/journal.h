@@ -10,7 +10,8 @@
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | wbufs[JOURNAL_WBUFS]
  *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
  *	| tails (JOURNAL_INODES x a page)
- *	| wbuf data (JOURNAL_WBUFS x 128 KiB) | spill[JOURNAL_SPILL] | their data (JOURNAL_SPILL x 128 KiB)
+ *	| wbuf data (JOURNAL_WBUFS x 128 KiB) | spill[JOURNAL_SPILL] | how many of each inode (JOURNAL_INODES words)
+ *	| their buckets (JOURNAL_SPILL words) | their data (JOURNAL_SPILL x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| seal_known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
@@ -31,7 +32,9 @@
 #include <stdatomic.h>
 #include <sys/types.h>
 
-#define JOURNAL_INODES	     4096u
+#ifndef JOURNAL_INODES
+#define JOURNAL_INODES	     4096u /* a multiple of 64 */
+#endif
 #define JOURNAL_HANDLES	     8192u
 #ifndef JOURNAL_WBUFS
 #define JOURNAL_WBUFS	     128u
@@ -145,6 +148,7 @@ struct journal_spill {
 	uint64_t chunk;
 	uint32_t pages; /* as in a wbuf; SPILL_FREE: not 0 if the place still takes memory */
 	uint32_t used;	/* at some time: the first place that is not is followed by none */
+	uint32_t next;	/* in its bucket; 0: it is in none */
 };
 
 /* The descriptors of a session: a region that a client maps through the fast path (resident.h). */
@@ -193,6 +197,7 @@ struct journal {
 	uint8_t *tails;
 	uint8_t *wbuf_data;
 	struct journal_spill *spill;
+	uint32_t *spill_counts, *spill_buckets;
 	uint8_t *spill_data;
 	uint8_t *index;
 };

@@ -117,8 +117,6 @@ struct store {
 	bool wbufs_news, entries_news; /* requests that wait for wbufs, or for entries, may go on */
 	bool seal_all, sweep; /* all wbufs have to be sent; entries of closed inodes have to go */
 	uint64_t tidy_ns; /* when store_tidy() goes on */
-	uint64_t look_ns; /* and store_spill_look() */
-	bool spill_moved; /* something spilled was found to be on another node: for the next tick, so that a turn has an end */
 	uint64_t timer_ns; /* timers up to this time are due; 0: not looked at */
 	STAILQ_HEAD(, cache_entry) ended; /* GETs that have ended */
 	struct flush *flushed, **flushed_tail; /* writers' outcomes */
@@ -130,6 +128,7 @@ struct store {
 	struct store_writes writes[STORE_WRITES];
 	uint64_t writes_came; /* with the others */
 	TAILQ_HEAD(, store_sync) syncs;
+	TAILQ_HEAD(, inode) dropping; /* inode->spill_dropped */
 };
 
 #define STORE_SCRATCH (GVM_CHUNK_PAGES + 1)
@@ -178,9 +177,9 @@ void store_invalidate(struct store *s, struct inode *inode, uint64_t chunk, uint
 /* The cached chunks of a region are stale or of no more use: it was closed, detached or shrunk, or
  * another host may have written to it. */
 void store_forget(struct store *s, struct inode *inode);
-/* Drops writes to chunks from `first` on that are not being sent yet: these chunks were cut off, or the
- * region is not wanted any more. */
-void store_drop(struct store *s, struct inode *inode, uint64_t first);
+/* Drops writes that are not being sent yet: the region is not wanted any more. What is spilled of them counts as gone, and is
+ * freed in steps: until then an fsync waits, and inode->wbufs has it. */
+void store_drop(struct store *s, struct inode *inode);
 /* The region is to get this smaller size. From now on to the end of that, what a request would do behind the new end is
  * neither done nor answered; what was done before is in wbufs, so that an fsync waits for it. */
 void store_cut_begin(struct store *s, struct inode *inode, uint64_t size);
@@ -189,8 +188,8 @@ void store_cut_end(struct store *s, struct inode *inode);
 /* The region has failed (disk()->failed): requests that wait for it end, and unacknowledged writes are
  * lost. */
 void store_fail(struct store *s, struct inode *inode);
-/* Chunks have moved to other nodes, where there may be room for what waits. */
-void store_moved(struct store *s);
+/* Chunks of the region may have moved to other nodes, where there may be room for what waits. */
+void store_moved(struct store *s, struct inode *inode);
 /* The mount ends: all wbufs have to be sent. */
 void store_seal_all(struct store *s);
 

@@ -78,18 +78,17 @@ void store_forget(struct store *s, struct inode *inode)
 	s->entries_news = s->again = true;
 }
 
-void store_drop(struct store *s, struct inode *inode, uint64_t first)
+void store_drop(struct store *s, struct inode *inode)
 {
 	for (struct wbuf *wbuf = s->wbufs.wbuf; inode->wbufs && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
-		if (wbuf->inode == inode && wbuf_is(&s->wbufs, wbuf) == WBUF_IS_COLLECTING &&
-		    wbuf_disk(&s->wbufs, wbuf)->chunk >= first)
+		if (wbuf->inode == inode && wbuf_is(&s->wbufs, wbuf) == WBUF_IS_COLLECTING)
 			store_wbuf_free(s, wbuf);
-	store_spill_drop(s, inode, first);
+	store_spill_drop(s, inode);
 }
 
 void store_fail(struct store *s, struct inode *inode)
 {
-	store_drop(s, inode, 0);
+	store_drop(s, inode);
 	/* A REFUSED wbuf that waits to be sent again will not be. */
 	for (struct wbuf *wbuf = s->wbufs.wbuf; inode->wbufs && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
 		if (wbuf->inode == inode && wbuf_is(&s->wbufs, wbuf) == WBUF_IS_REFUSED)
@@ -101,12 +100,13 @@ void store_fail(struct store *s, struct inode *inode)
 	s->wbufs_news = s->entries_news = s->again = true;
 }
 
-void store_moved(struct store *s)
+void store_moved(struct store *s, struct inode *inode)
 {
 	/* Or, if its new node is dead, a chunk that moved would take the share of a node that answers. */
 	for (struct wbuf *wbuf = s->wbufs.wbuf; wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++)
-		if (wbuf->inode)
+		if (wbuf->inode == inode)
 			wbuf_renode(&s->wbufs, wbuf, s->env->node(s, wbuf->inode, wbuf_disk(&s->wbufs, wbuf)->chunk));
+	store_spill_moved(s, inode);
 	s->wbufs_news = s->entries_news = s->again = true;
 }
 

@@ -8,14 +8,17 @@
 
 /* ---- store_spill.c */
 
-/* Takes over what is spilled in the journal, after the wbufs. */
-void store_spill_adopt(struct store *s);
-/* Drops what is spilled of chunks from `first` on. */
-void store_spill_drop(struct store *s, const struct inode *inode, uint64_t first);
+/* Begins to take over what is spilled in the journal, after the wbufs. */
+void store_spill_begin(struct store *s);
+/* Goes on with that, and with what is dropped, for a while; and whether there is more. */
+void store_spill_go_on(struct store *s);
+bool store_spill_goes_on(const struct store *s);
+/* What is spilled of the inode counts as gone, and is freed in steps. */
+void store_spill_drop(struct store *s, struct inode *inode);
+/* Chunks of the inode have moved to other nodes. */
+void store_spill_moved(struct store *s, struct inode *inode);
 /* Gives one of what is spilled of each node's chunks a wbuf, if it may have one, and sends it; returns whether one was given. */
 bool store_spill_try(struct store *s);
-/* Looks whether some of what is spilled is of chunks that have moved to other nodes; returns when it wants to go on. */
-uint64_t store_spill_look(struct store *s, uint64_t now_ns);
 /* Releases some of the memory that is not needed any more; returns when it wants to go on. */
 uint64_t store_tidy(struct store *s, uint64_t now_ns);
 

@@ -22,6 +22,7 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 	TAILQ_INIT(&s->stalled);
 	TAILQ_INIT(&s->held);
 	TAILQ_INIT(&s->syncs);
+	TAILQ_INIT(&s->dropping);
 	for (unsigned i = 0; i < STORE_WRITES; i++)
 		TAILQ_INIT(&s->writes[i]);
 	cache_begin(&s->cache, s, data);
@@ -40,7 +41,7 @@ void store_begin(struct store *s, uint8_t *data, uint8_t *scratch)
 		else if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_SENDING && !mutant("sealed-left-behind"))
 			wbuf_refuse(&s->wbufs, wbuf, 1); /* a time in the past: send it in the next turn */
 	}
-	store_spill_adopt(s);
+	store_spill_begin(s);
 	s->wbufs_news = s->again = true; /* some of what is spilled may have a wbuf */
 }
 
@@ -712,15 +713,15 @@ static uint64_t timers_next(struct store *s)
 
 uint64_t store_tick(struct store *s, uint64_t now_ns)
 {
-	uint64_t look, tidy, next;
+	uint64_t tidy, next;
 
 	s->timer_ns = now_ns;
 	s->again = true;
 	s->wbufs_news |= !TAILQ_EMPTY(&s->syncs); /* a sync's deadline may have passed */
-	look = store_spill_look(s, now_ns);
+	store_spill_go_on(s);
 	store_turn(s);
 	tidy = store_tidy(s, now_ns);
 	next = timers_next(s);
-	next = s->spill_moved ? now_ns : look < next ? look : next;
+	next = store_spill_goes_on(s) ? now_ns : next;
 	return tidy < next ? tidy : next;
 }

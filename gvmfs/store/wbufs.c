@@ -49,7 +49,6 @@ struct wbuf *wbufs_sealed(const struct wbufs *s, const struct inode *inode, uint
 
 void wbufs_begin(struct wbufs *s)
 {
-	spill_begin(&s->spill);
 	for (struct wbuf *wbuf = s->wbuf + JOURNAL_WBUFS; wbuf-- != s->wbuf;)
 		if (wbuf_disk(s, wbuf)->state == WBUF_FREE) {
 			wbuf->next = s->free_list;
@@ -172,7 +171,7 @@ uint64_t wbufs_next_chunk(const struct wbufs *s, const struct inode *inode, uint
 
 uint64_t wbufs_oldest(const struct wbufs *s, const struct inode *inode)
 {
-	uint64_t oldest = spill_oldest(inode);
+	uint64_t oldest = spill_oldest(&s->spill, inode);
 
 	for (unsigned i = 0; inode->wbufs && i < JOURNAL_WBUFS; i++)
 		if (s->disk[i].state != WBUF_FREE && s->wbuf[i].inode == inode && s->wbuf[i].order < oldest &&
@@ -251,7 +250,7 @@ void wbuf_unspill(struct wbufs *s, struct wbuf *wbuf, struct spill_place *place)
 	const uint8_t *data = spill_data(&s->spill, place);
 	bool early = mutant("unspilled-early");
 
-	assert(wbuf_is(s, wbuf) == WBUF_IS_COLLECTING && wbuf->inode == place->of->inode &&
+	assert(wbuf_is(s, wbuf) == WBUF_IS_COLLECTING && wbuf->inode == place->slot->of->inode &&
 	       wbuf_disk(s, wbuf)->chunk == d->chunk);
 	if (early)
 		spill_free(&s->spill, place);

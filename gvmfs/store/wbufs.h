@@ -71,8 +71,8 @@ struct wbufs {
 	uint64_t order;	       /* of the last one opened */
 };
 
-/* The given fields are filled in, those of `spill`, too. Puts the FREE wbufs on the free list; the caller adopts the
- * others. */
+/* The given fields are filled in. Puts the FREE wbufs on the free list; the caller adopts the others, and begins `spill`
+ * then. */
 void wbufs_begin(struct wbufs *s);
 /* Takes over a wbuf that a predecessor left. `node`: as for wbufs_open(). */
 void wbuf_adopt(struct wbufs *s, struct wbuf *wbuf, struct inode *inode, const void *node, uint64_t now_ns);

@@ -284,17 +284,28 @@ static void put_spill(void)
 {
 	const struct spill *p = &world.store.wbufs.spill;
 	const struct spill_place *place;
+	const struct spill_node *n;
+	const struct spill_slot *slot;
 	unsigned free = 0;
 
 	for (unsigned i = 0; i < JOURNAL_SPILL; i++) {
 		const struct journal_spill *d = &world.spill[i];
 
 		put((uint64_t)d->state << 33 | (uint64_t)d->used << 32 | d->pages);
+		put((uint64_t)d->next << 2 | p->place[i].seen << 1 | (p->place[i].slot != NULL));
 		if (d->state == SPILL_FREE)
 			continue;
 		put(d->chunk << 8 | orders_below(p->place[i].order));
 		put_content(world.spill_data + (size_t)i * GVM_CHUNK_BYTES, d->pages);
 	}
+	for (unsigned i = 0; i < SPILL_BUCKETS; i++)
+		put(p->buckets[i]);
+	put((uint64_t)p->scanning << 32 | p->end);
+	put(p->scanning || world.inode[0].spill_dropped ? world.now / 1000000 % 2 : 2);
+	put((uint64_t)world.inode[0].spill_left << 1 | world.inode[0].spill_dropped);
+	TAILQ_FOREACH(n, &p->nodes, in)
+		TAILQ_FOREACH(slot, &TAILQ_FIRST(&n->shares)->slots, in)
+			put((uint64_t)(slot - world.inode[0].spill_slots));
 	TAILQ_FOREACH(place, &p->free, in)
 		free = free * JOURNAL_SPILL + (unsigned)(place - p->place) + 1;
 	TAILQ_FOREACH(place, &p->freed, in)

@@ -318,7 +318,7 @@ static void sync_begin(struct syncing *o)
 	if (o->cut_plus_1 && sync_is_cut_already(o))
 		return;
 	if (o->cut_plus_1 && mutant("cut-early"))
-		store_drop(&world.store, inode, (o->cut_plus_1 - 1 + CHUNK_CELLS - 1) / CHUNK_CELLS);
+		store_drop(&world.store, inode);
 	if (o->cut_plus_1)
 		store_cut_begin(&world.store, inode, (uint64_t)(o->cut_plus_1 - 1) * CELL_BYTES);
 	store_sync(&world.store, &o->s, inode);
@@ -387,6 +387,8 @@ static void worker_begin(void)
 	s->wbufs.mark32 = mark32;
 	s->wbufs.mark64 = mark64;
 	s->wbufs.spill.disk = world.spill;
+	s->wbufs.spill.counts = world.spill_counts;
+	s->wbufs.spill.buckets = world.spill_buckets;
 	s->wbufs.spill.data = world.spill_data;
 	s->wbufs.spill.mark32 = mark32;
 	s->wbufs.spill.release = spill_release;
@@ -1028,7 +1030,7 @@ static bool event_do(const struct event *e)
 		if (world.region[e->a].cut_plus_1 || world.cut[e->a].state != CUT_NONE)
 			return false; /* a change of size ends moves */
 		world.moved[e->a] ^= 1u << e->b;
-		store_moved(&world.store);
+		store_moved(&world.store, &world.inode[e->a]);
 		return true;
 	case EVENTS: break;
 	}

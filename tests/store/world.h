@@ -44,7 +44,7 @@
 #define W_OVERLAPS true /* two WRITEs of the same bytes may be on their way */
 #endif
 #define W_NODES	     2u
-#define W_BLOCKS	     (2 * W_READS + W_WRITES + W_INODES + JOURNAL_SPILL + 1 + W_NODES)
+#define W_BLOCKS	     (2 * W_READS + W_WRITES + 2 * W_INODES + JOURNAL_SPILL + 1 + W_NODES)
 #define CELL_BYTES   4u
 #define CHUNK_CELLS  (GVM_CHUNK_BYTES / CELL_BYTES)
 #define PAGE_CELLS   (GVM_PAGE_BYTES / CELL_BYTES)
@@ -169,6 +169,7 @@ struct world {
 	struct journal_wbuf wbuf[JOURNAL_WBUFS];
 	uint8_t wbuf_data[JOURNAL_WBUFS * GVM_CHUNK_BYTES];
 	struct journal_spill spill[JOURNAL_SPILL];
+	uint32_t spill_counts[JOURNAL_INODES], spill_buckets[SPILL_BUCKETS];
 	uint8_t spill_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
 	struct {
 		uint64_t version;

@@ -11,6 +11,7 @@
 static struct journal_wbuf disk[JOURNAL_WBUFS];
 static uint8_t data[JOURNAL_WBUFS * GVM_CHUNK_BYTES];
 static struct journal_spill spilled[JOURNAL_SPILL];
+static uint32_t counts[JOURNAL_INODES], buckets[SPILL_BUCKETS];
 static uint8_t spilled_data[JOURNAL_SPILL * GVM_CHUNK_BYTES];
 
 /* A worker. */
@@ -33,6 +34,8 @@ static void shares_free(void)
 
 	while ((n = TAILQ_FIRST(&s.spill.nodes))) {
 		while ((of = TAILQ_FIRST(&n->shares))) {
+			free(of->inode->spill_slots);
+			of->inode->spill_slots = NULL;
 			TAILQ_REMOVE(&n->shares, of, in);
 			free(of);
 		}
@@ -52,12 +55,32 @@ static void start(uint64_t pages_max)
 	s.data = data;
 	s.mark32 = mark32;
 	s.spill.disk = spilled;
+	s.spill.counts = counts;
+	s.spill.buckets = buckets;
 	s.spill.data = spilled_data;
 	s.spill.mark32 = mark32;
 	s.spill.release = release;
 	s.spill.pages_max = pages_max;
 	death.at = released = 0;
 	wbufs_begin(&s);
+	spill_begin(&s.spill, ++s.order);
+	for (unsigned i = 0; i < 3; i++)
+		spill_is_left(&s.spill, &inodes[i]);
+}
+
+/* All of it was taken over. */
+static void scanned(void)
+{
+	struct spill_place *place;
+
+	while (s.spill.scanning) {
+		place = spill_scan(&s.spill, 3);
+		if (place)
+			CHECK(spill_adopt(&s.spill, place, &inodes[spill_disk(&s.spill, place)->inode], &node_a));
+	}
+	for (unsigned i = 0; i < 3; i++)
+		spill_was_left(&s.spill, &inodes[i]);
+	CHECK_EQ(s.spill.left, 0);
 }
 
 static void setup(uint64_t pages_max)
@@ -66,7 +89,10 @@ static void setup(uint64_t pages_max)
 	memset(data, 0, sizeof(data));
 	memset(spilled, 0, sizeof(spilled));
 	memset(spilled_data, 0, sizeof(spilled_data));
+	memset(counts, 0, sizeof(counts));
+	memset(buckets, 0, sizeof(buckets));
 	start(pages_max);
+	scanned();
 }
 
 static void page_is(unsigned nr, uint64_t chunk, unsigned page, int byte)
@@ -127,7 +153,7 @@ static void newest_page_counts(void)
 	page_is(1, 5, 3, 0x22);
 	CHECK_EQ(wbufs_next_chunk(&s, &inodes[1], 0), 5);
 	CHECK_EQ(wbufs_next_chunk(&s, &inodes[1], 6), ~0ull);
-	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 2);
+	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 3);
 }
 
 /* An fsync that waits for what was spilled waits for the wbuf, too. */
@@ -141,8 +167,8 @@ static void wbuf_takes_over_what_was_spilled(void)
 	spill(1, 6, &node_a, 3, 0x23);
 	wbuf = wbufs_open(&s, &inodes[1], 5, &node_a, NOW);
 	wbuf_unspill(&s, wbuf, place);
-	CHECK_EQ(wbuf->order, 1);
-	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 1);
+	CHECK_EQ(wbuf->order, 2);
+	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 2);
 	CHECK_EQ(wbuf_disk(&s, wbuf)->pages, 1u << 3);
 	page_is(1, 5, 3, 0x22);
 	page_is(1, 6, 3, 0x23);
@@ -155,8 +181,13 @@ static void wbuf_takes_over_what_was_spilled(void)
 	page_is(1, 5, 3, 0x22);
 }
 
-/* Its share is another node's, and what is oldest stays so. */
-static void place_moves_to_another_node(void)
+static struct spill_slot *slot_of(unsigned nr, uint64_t chunk)
+{
+	return &inodes[nr].spill_slots[chunk % SPILL_SLOTS];
+}
+
+/* All places of it count on the other node at once, and what is oldest stays so. */
+static void slot_moves_to_another_node(void)
 {
 	unsigned others = 0;
 
@@ -164,24 +195,29 @@ static void place_moves_to_another_node(void)
 	for (unsigned chunk = 0; chunk < 3; chunk++)
 		CHECK(spill(1, chunk, &node_a, 0, 1));
 	CHECK(spill(1, 3, &node_b, 0, 1));
-	CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], 0), &node_b));
-	CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], 2), &node_b));
-	CHECK_EQ(spill_oldest(&inodes[1]), 1);
-	CHECK_EQ(inodes[1].spilled, 4);
-	CHECK_EQ(s.spill.pages, 4);
+	CHECK(spill(1, SPILL_SLOTS, &node_a, 0, 1)); /* in one slot with chunk 0 */
+	CHECK(spill_follow(&s.spill, slot_of(1, 0), &node_b));
+	CHECK(spill_follow(&s.spill, slot_of(1, 0), &node_b));
+	CHECK_EQ(TAILQ_FIRST(&s.spill.nodes)->count, 2);
+	CHECK_EQ(TAILQ_NEXT(TAILQ_FIRST(&s.spill.nodes), in)->count, 3);
+	CHECK(spill_follow(&s.spill, slot_of(1, 2), &node_b));
+	CHECK_EQ(spill_oldest(&s.spill, &inodes[1]), 2);
+	CHECK_EQ(inodes[1].spilled, 5);
+	CHECK_EQ(s.spill.pages, 5);
 	page_is(1, 2, 0, 1);
+	page_is(1, SPILL_SLOTS, 0, 1);
 	spill_free(&s.spill, spill_find(&s.spill, &inodes[1], 0));
-	CHECK_EQ(spill_oldest(&inodes[1]), 2);
+	CHECK_EQ(spill_oldest(&s.spill, &inodes[1]), 3);
 	/* The last one takes its node along, and back. */
-	CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], 1), &node_b));
+	CHECK(spill_follow(&s.spill, slot_of(1, 1), &node_b));
 	CHECK(TAILQ_FIRST(&s.spill.nodes)->node == &node_b && !TAILQ_NEXT(TAILQ_FIRST(&s.spill.nodes), in));
 	while (spill(2, others / 32, &node_b, others % 32, 1))
 		others++;
-	CHECK_EQ(others, 100 / 2 - 3);
-	for (unsigned chunk = 1; chunk < 4; chunk++)
-		CHECK(spill_move(&s.spill, spill_find(&s.spill, &inodes[1], chunk), &node_a));
+	CHECK_EQ(others, 100 / 2 - 4);
+	for (unsigned chunk = 0; chunk < 4; chunk++)
+		CHECK(spill_follow(&s.spill, slot_of(1, chunk), &node_a));
 	CHECK(spill(2, 3, &node_b, 30, 1)); /* there is room for it again */
-	CHECK_EQ(spill_oldest(&inodes[1]), 2);
+	CHECK_EQ(spill_oldest(&s.spill, &inodes[1]), 3);
 }
 
 /* However much one node's chunks have, there is some left for others'. */
@@ -290,16 +326,11 @@ static void succeed(void)
 	for (struct wbuf *wbuf = s.wbuf; wbuf != s.wbuf + JOURNAL_WBUFS; wbuf++)
 		if (wbuf_is(&s, wbuf) != WBUF_IS_FREE)
 			wbuf_adopt(&s, wbuf, &inodes[wbuf_disk(&s, wbuf)->inode], &node_a, NOW);
-	for (unsigned i = 0; i < s.spill.end; i++) {
-		struct spill_place *place = &s.spill.place[i];
-		struct wbuf *wbuf;
+	if (wbufs_collecting(&s, &inodes[1], 5) && spill_find(&s.spill, &inodes[1], 5)) {
+		struct spill_place *place = spill_find(&s.spill, &inodes[1], 5);
 
-		if (spilled[i].state != SPILL_TAKEN)
-			continue;
-		CHECK(spill_adopt(&s.spill, place, &inodes[spilled[i].inode], &node_a, ++s.order));
-		wbuf = wbufs_collecting(&s, &inodes[1], spilled[i].chunk);
-		if (wbuf)
-			wbuf_unspill(&s, wbuf, place);
+		CHECK(spill_adopt(&s.spill, place, &inodes[1], &node_a));
+		wbuf_unspill(&s, wbufs_collecting(&s, &inodes[1], 5), place);
 	}
 }
 
@@ -314,6 +345,9 @@ static bool dies(unsigned at, bool after)
 		return false;
 	}
 	succeed();
+	page_is(1, 5, 1, answered || wbufs_pages(&s, &inodes[1], 5) ? 1 : -1);
+	CHECK(inodes[1].wbufs >= s.spill.count + JOURNAL_WBUFS - s.free);
+	scanned();
 	for (unsigned tidied = 0; tidied < 2; tidied++) {
 		page_is(1, 5, 1, answered || wbufs_pages(&s, &inodes[1], 5) ? 1 : -1);
 		if (answered > 1)
@@ -331,17 +365,79 @@ static void successor_finds_what_was_answered(void)
 
 	while (dies(at, false) && dies(at, true))
 		at++;
-	CHECK_EQ(at, 9); /* as many changes, and one more */
+	CHECK_EQ(at, 15); /* as many changes, and one more */
+}
+
+/* Each chunk's place is found before any was looked at; how many there are, and that an fsync has to wait, is known. */
+static void successor_knows_at_once_what_there_is(void)
+{
+	struct spill_place *place;
+
+	setup(1000000);
+	for (unsigned i = 0; i < JOURNAL_SPILL / 2; i++)
+		CHECK(spill(1 + i % 2, i, &node_a, i % 32, (uint8_t)i));
+	spill_free(&s.spill, spill_find(&s.spill, &inodes[2], 3));
+	start(1000000);
+	for (unsigned i = 0; i < JOURNAL_SPILL / 2; i++)
+		page_is(1 + i % 2, i, i % 32, i == 3 ? -1 : (int)i);
+	CHECK_EQ(inodes[1].wbufs, JOURNAL_SPILL / 4);
+	CHECK_EQ(inodes[2].wbufs, JOURNAL_SPILL / 4 - 1);
+	CHECK_EQ(s.spill.count, JOURNAL_SPILL / 2 - 1);
+	s.order++;
+	CHECK_EQ(wbufs_oldest(&s, &inodes[1]), 1);
+	CHECK(wbufs_oldest(&s, &inodes[0]) > s.order);
+	/* One is taken over, and is free, before the others were looked at. */
+	place = spill_find(&s.spill, &inodes[2], 31);
+	CHECK(spill_adopt(&s.spill, place, &inodes[2], &node_b));
+	spill_free(&s.spill, place);
+	page_is(2, 31, 31, -1);
+	page_is(2, 29, 29, 29);
+	scanned();
+	CHECK_EQ(s.spill.count, JOURNAL_SPILL / 2 - 2);
+	CHECK_EQ(s.spill.end, JOURNAL_SPILL / 2);
+	CHECK_EQ(s.spill.pages, JOURNAL_SPILL / 2 - 2);
+	CHECK_EQ(wbufs_oldest(&s, &inodes[2]), 1);
+	for (unsigned i = 0; i < JOURNAL_SPILL / 2; i++)
+		page_is(1 + i % 2, i, i % 32, i == 3 || i == 31 ? -1 : (int)i);
+	while (spill_tidy(&s.spill))
+		;
+	CHECK_EQ(released, 2);
+}
+
+/* Whatever those are that were not looked at yet, they may all be the node's, and full. */
+static void what_is_left_counts_as_any_nodes(void)
+{
+	setup(JOURNAL_SPILL * GVM_CHUNK_PAGES);
+	for (unsigned i = 0; i < JOURNAL_SPILL / 4; i++)
+		CHECK(spill(1, i, &node_a, 0, 1));
+	start(JOURNAL_SPILL * GVM_CHUNK_PAGES);
+	CHECK(!spill(2, 0, &node_b, 0, 1)); /* no place was found free */
+	scanned();
+	for (unsigned i = 0; i < JOURNAL_SPILL / 4; i++)
+		CHECK(spill(2, i, &node_a, 0, 1));
+	CHECK(!spill(2, 1000, &node_a, 0, 1));
+	for (unsigned i = 0; i < JOURNAL_SPILL / 4; i++)
+		spill_free(&s.spill, spill_find(&s.spill, &inodes[1], i));
+	start(JOURNAL_SPILL * GVM_CHUNK_PAGES);
+	for (unsigned i = 0; i < JOURNAL_SPILL / 4; i++)
+		CHECK(!spill_scan(&s.spill, 1));
+	for (unsigned i = 0; i < JOURNAL_SPILL / 4; i++)
+		CHECK(spill(1, i, &node_b, 0, 1));
+	CHECK(!spill(1, 1000, &node_b, 0, 1));
+	scanned();
+	CHECK(spill(1, 1000, &node_b, 0, 1));
 }
 
 static const struct check_test tests[] = {
 	{ "newest-page-counts", newest_page_counts },
 	{ "wbuf-takes-over-what-was-spilled", wbuf_takes_over_what_was_spilled },
-	{ "place-moves-to-another-node", place_moves_to_another_node },
+	{ "slot-moves-to-another-node", slot_moves_to_another_node },
 	{ "one-node-leaves-room-for-others", one_node_leaves_room_for_others },
 	{ "next-chunk-is-not-passed-over", next_chunk_is_not_passed_over },
 	{ "places-come-free-and-are-used-again", places_come_free_and_are_used_again },
 	{ "full-chunks-are-released-one-by-one", full_chunks_are_released_one_by_one },
 	{ "successor-finds-what-was-answered", successor_finds_what_was_answered },
+	{ "successor-knows-at-once-what-there-is", successor_knows_at_once_what_there_is },
+	{ "what-is-left-counts-as-any-nodes", what_is_left_counts_as_any_nodes },
 };
 CHECK_MAIN(tests)
