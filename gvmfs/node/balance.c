@@ -48,8 +48,8 @@ static bool is_quiet(const struct worker *w)
 	const struct replicas *r;
 
 	LIST_FOREACH(r, w->replicas, entry)
-		if (r->degraded || r->drain || r->repair || r->replacing || r->trims || r->settles || r->inode->disk->view_saved ||
-		    record_is_moving(&r->inode->disk->rec))
+		if (r->degraded || r->drain || r->repair || r->replacing || r->settles || r->inode->disk->trims ||
+		    r->inode->disk->view_saved || record_is_moving(&r->inode->disk->rec))
 			return false;
 	return true;
 }
@@ -79,6 +79,16 @@ static unsigned slots_that_may_go(struct worker *w, const struct record *rec, un
 	return count;
 }
 
+/* How many of the slots of node `at` of the mount should move to `to`, of `may` that can. One copy: all of a part that is small
+ * enough, since the source is rid of it then, and need not be told (moved.h). */
+static unsigned part_some(const struct record *rec, const struct share *of, unsigned listed, unsigned at, unsigned to, uint64_t bytes,
+			  unsigned may)
+{
+	if (rec->replicas == 1 && shares_move(of, listed, at, to, may * bytes))
+		return may;
+	return shares_move_some(of, listed, at, to, bytes, may);
+}
+
 /* The fullest of the region's nodes of which some should move to `to`; -1: none. *count: as in struct balance_pick. */
 static int region_from(struct worker *w, const struct record *rec, const struct share *of, unsigned to, unsigned *count)
 {
@@ -88,19 +98,14 @@ static int region_from(struct worker *w, const struct record *rec, const struct 
 	uint64_t chunks = record_chunks(rec->size_bytes);
 	uint64_t bytes = (chunks * GVM_PROMISE_BYTES + rec->slot_count - 1) / rec->slot_count; /* of a slot, about */
 
-	if (rec->replicas == 1 && to_entry >= 0)
-		return -1;
 	for (unsigned i = 0; i < rec->node_count; i++) {
 		int at = listed_find(pool, &rec->nodes[i].incarnation);
 		unsigned some = 0;
 
 		if (at < 0 || (best >= 0 && !shares_fuller(of[at], of[best])))
 			continue;
-		if (rec->replicas > 1)
-			some = shares_move_some(of, pool->listed, (unsigned)at, to, bytes,
-						slots_that_may_go(w, rec, i, to_entry, rack));
-		if (rec->replicas > 1 ? !some : !shares_move(of, pool->listed, (unsigned)at, to,
-							     record_node_chunks(rec, i, chunks) * GVM_PROMISE_BYTES))
+		some = part_some(rec, of, pool->listed, (unsigned)at, to, bytes, slots_that_may_go(w, rec, i, to_entry, rack));
+		if (!some)
 			continue;
 		best = at;
 		from = (int)i;
@@ -214,24 +219,6 @@ bool balance_picks(const struct worker *w, const struct inode *inode)
 	return !gvm_id_is_none(region) && gvm_id_equal(region, &inode->disk->rec.id);
 }
 
-/* One copy: all, or none. */
-static unsigned part_wants(const struct replicas *r, unsigned from, uint8_t *wanted)
-{
-	const struct record *rec = &r->inode->disk->rec;
-	unsigned count = 0;
-
-	for (unsigned s = 0; s < rec->slot_count; s++) {
-		if (record_replica_of(rec, s, from) < 0)
-			continue;
-		if (!view_may_grow(&r->slot[s]))
-			return 0;
-		if (wanted)
-			wanted[s] = 1;
-		count++;
-	}
-	return count;
-}
-
 /* Some, from all over the region. */
 static unsigned slots_want(const struct replicas *r, const struct balance_pick *p, unsigned from, uint8_t *wanted)
 {
@@ -269,7 +256,5 @@ unsigned balance_wants(const struct replicas *r, uint64_t now_ns, uint8_t wanted
 	from = record_node_find(rec, &p->from);
 	if (where)
 		*where = *p;
-	if (from < 0)
-		return 0;
-	return rec->replicas == 1 ? part_wants(r, (unsigned)from, wanted) : slots_want(r, p, (unsigned)from, wanted);
+	return from < 0 ? 0 : slots_want(r, p, (unsigned)from, wanted);
 }

@@ -5,9 +5,8 @@
  *
  * Every few seconds the mount asks its nodes how much they have promised. If one is far below the mean, it picks a
  * region of which some of what is on a fuller node should move there: as many slots as bring the two together, so that one large
- * region spreads to a new node; of a region with one copy the whole part or nothing, since readers have to find nothing where it
- * was (drain.h). drain.h moves them, as from a node that is drained; replace.h checks once more before, and has the source forget
- * afterwards what it has of them. One region at a time, and none while any slot is degraded.
+ * region spreads to a new node. drain.h moves them, as from a node that is drained; replace.h checks once more before, and has
+ * the source forget afterwards what it has of them. One region at a time, and none while any slot is degraded.
  *
  * Several mounts may find the same node empty at the same moment. The check in replace.h sees what the other mount has
  * reserved there, unless both check at once.
@@ -29,7 +28,7 @@ struct worker;
 struct balance_pick {
 	struct gvm_id region; /* all zero: nothing is to move */
 	struct gvm_id from, to; /* nodes */
-	unsigned count; /* how many of its slots; 0: all, or none (one copy) */
+	unsigned count; /* how many of its slots */
 };
 
 struct balance {

@@ -149,7 +149,7 @@ static bool is_single(const struct replicas *r)
 /* By the journal, the region may be at the end of a move: the name table or the source may not know of it yet. */
 static bool is_unsettled(const struct inode *inode)
 {
-	return inode->disk->view_saved || record_has_unused(&inode->disk->rec);
+	return inode->disk->view_saved || inode->disk->trims || record_has_unused(&inode->disk->rec);
 }
 
 bool drain_needs(struct worker *w, struct inode *inode)
@@ -165,16 +165,24 @@ bool drain_needs(struct worker *w, struct inode *inode)
 void drain_open(struct replicas *r)
 {
 	r->settles = is_single(r) && is_unsettled(r->inode) ? SETTLES_SAVE : SETTLED;
+	r->told = !r->settles;
 }
 
-/* Lets writes go on once the name table has the record, and the source has dropped its part. */
+/* Whether the source has dropped its part, or knows what has moved away from it. */
+static bool sources_know(const struct replicas *r)
+{
+	return !record_has_unused(&r->inode->disk->rec) && r->told;
+}
+
+/* Lets writes go on once the name table has the record, and the source knows. */
 static void settles_look(struct replicas *r, uint64_t now_ns)
 {
 	if (r->settles == SETTLES_SAVE && !r->inode->disk->view_saved) {
 		r->settles = SETTLES_DROP;
 		r->settles_ns = now_ns;
+		r->replace_ns = 0;
 	}
-	if (r->settles != SETTLES_DROP || (record_has_unused(&r->inode->disk->rec) && now_ns - r->settles_ns < DROP_NS))
+	if (r->settles != SETTLES_DROP || (!sources_know(r) && now_ns - r->settles_ns < DROP_NS))
 		return;
 	r->settles = SETTLED;
 	r->w->region_events->replicas_changed(r->w, r->inode);
@@ -664,6 +672,7 @@ void drain_swapped(struct replicas *r)
 		return;
 	}
 	r->settles = SETTLES_SAVE;
+	r->told = false;
 	drain_finish(r, gvm_now_ns());
 }
 

@@ -101,6 +101,7 @@ static void attach_apply(struct region_job *rj)
 	if (d->last_epoch + 1 != rj->epoch)
 		journal_publish32(&d->room_owed, 0);
 	journal_publish64(&d->cut_to_plus_1, 0);
+	journal_publish32(&d->trims, rj->roomy);
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);
@@ -500,7 +501,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 		inode->unreported++;
 		return;
 	}
-	if (error == -EHOSTDOWN)
+	if (error == -EHOSTDOWN || (error == -ENOMEDIUM && !d->epoch))
 		w->names_at_ns = 0; /* its record may have changed: the next look-up reads it again */
 	if (inode->unreported)
 		snprintf(more, sizeof(more), " (and %u more since the last such line)",

@@ -87,6 +87,8 @@ static int node_seen(struct region_job *rj, unsigned node, const struct ask *ask
 	if (ask->call.rsp.region_open.epoch > *epoch)
 		*epoch = ask->call.rsp.region_open.epoch;
 	*taken |= region_is_taken(rj, &ask->call.rsp.region_open);
+	rj->roomy |= ask->call.rsp.region_open.reserve_chunks >
+		     record_node_chunks(&rj->rec, node, record_chunks(rj->rec.size_bytes));
 	rj->narrow[node] = ask->call.rsp.region_open.chunks < record_chunks(rj->rec.size_bytes);
 	if (ask->call.rsp.region_open.chunks < rj->narrowest)
 		rj->narrowest = ask->call.rsp.region_open.chunks;

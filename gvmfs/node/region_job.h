@@ -33,6 +33,7 @@ struct region_job {
 	bool lost;		 /* a node has LOST it, and is not left out */
 	bool narrow[RECORD_NODES_MAX]; /* attach: these nodes have less than the record's size */
 	uint64_t narrowest;	 /* and one of them has so few chunks */
+	bool roomy;		 /* attach, out: a node has promised more than it needs by the record */
 	bool excess;		 /* resize, trim, out: a node had another size, or another room */
 	bool unlinked;		 /* it has no name: the nodes remove it when its lease lapses */
 	bool pass;		 /* attach: a node has a lease that is ours, or of a dead mount: override it */

@@ -4,6 +4,7 @@
 
 #include "balance.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "drain.h"
 #include "names_save.h"
 #include "options.h"
@@ -19,6 +20,7 @@
 #include <string.h>
 
 #define AGAIN_NS   5000000000ull
+#define TELL_NS	   200000000ull /* before nodes are told again what has moved away from them: writes wait for that */
 #define BALANCE_NS 60000000000ull /* pause for a region that could not move as balance.h wanted */
 
 /* One change of a region's record, from the wait for its inode to its end. The region may be detached before it has the
@@ -48,7 +50,6 @@ static void replace_end(struct replace *p, uint64_t again_ns)
 	struct replicas *r = replicas_of(p);
 
 	if (r) {
-		r->trims |= p->job.raises || p->swaps || p->ends;
 		r->replacing = false;
 		r->replace_ns = gvm_now_ns() + again_ns;
 	}
@@ -93,20 +94,35 @@ static bool any_unused(const struct replicas *r)
 /* Whether to trim the nodes' promises now: only when there is nothing else to do. */
 static bool trims_now(const struct replicas *r)
 {
-	return r->trims && !r->degraded && !r->drain && !r->inode->disk->view_saved && !any_unused(r);
+	const struct journal_inode *d = r->inode->disk;
+
+	return d->trims && !r->degraded && !r->drain && !r->settles && !d->view_saved && !any_unused(r);
+}
+
+/* One copy: whether to tell the nodes now what has moved away from them. */
+static bool tells_now(const struct replicas *r)
+{
+	return r->settles == SETTLES_DROP && !r->told;
 }
 
 static bool is_needed(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
 
-	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || surplus_is_out(r) || trims_now(r) ||
+	if (r->inode->disk->view_saved || any_unused(r) || drain_is_ready(r) || surplus_is_out(r) || trims_now(r) || tells_now(r) ||
 	    drain_wants(r, now_ns, NULL) || balance_wants(r, now_ns, NULL, NULL))
 		return true;
 	for (unsigned s = 0; r->degraded && s < rec->slot_count; s++)
 		if (replicas_wanted(r, s, now_ns))
 			return true;
 	return false;
+}
+
+/* Nodes are about to promise, or to keep, more than they need. */
+static void trims_note(const struct replace *p)
+{
+	if (!mutant("trims-forgotten"))
+		journal_publish32(&p->inode->disk->trims, 1);
 }
 
 /* ---- the record */
@@ -233,6 +249,12 @@ static void refusals_note(const struct replace *p, struct replicas *r)
 			r->refused[r->refusals++ % REPLICA_REFUSED] = p->job.rec.nodes[i].incarnation;
 }
 
+static void balance_pause(struct replace *p)
+{
+	p->inode->balance_ns = gvm_now_ns() + BALANCE_NS;
+	balance_again(p->w, gvm_now_ns());
+}
+
 /* The new node has the room: starts the move (drain.h). */
 static void room_made(struct job *job)
 {
@@ -254,7 +276,31 @@ static void room_made(struct job *job)
 		}
 	if (!r->drain)
 		drain_end(r); /* tried again later */
+	if (!r->drain && p->balance)
+		balance_pause(p);
 	names_save(p->w, p->inode, saved, p);
+}
+
+/* All nodes that are connected; the others are waited for. */
+static void nodes_job(struct replace *p, const struct replicas *r, void (*work)(struct job *, struct pool *),
+		      void (*done)(struct job *))
+{
+	for (unsigned i = 0; i < p->job.rec.node_count; i++)
+		p->job.away[i] = r->node[i].down_ns;
+	p->job.job.work = work;
+	p->job.job.done = done;
+	jobs_submit(p->w->jobs, &p->job.job);
+}
+
+/* (If it failed, the target is told together with the source.) */
+static void told_own(struct job *job)
+{
+	struct replace *p = (struct replace *)job;
+
+	if (replicas_of(p))
+		names_save(p->w, p->inode, saved, p);
+	else
+		replace_end(p, AGAIN_NS);
 }
 
 /* The nodes have the room: gives them the slots. */
@@ -298,6 +344,12 @@ static void made(struct job *job)
 		rec->view++;
 		record_put(p, rec);
 	}
+	if (p->swaps && rec->replicas == 1) {
+		/* Before a reader's record can say that the target has the slots. */
+		p->job.tells_own = true;
+		nodes_job(p, r, replace_job_tell, told_own);
+		return;
+	}
 	names_save(p->w, p->inode, saved, p);
 }
 
@@ -337,10 +389,8 @@ static void chosen(struct job *job)
 	} else if (!p->job.found && wants_any(&p->job) && !p->balance) {
 		nobody_say(p, r);
 	}
-	if (p->balance && !p->job.found) {
-		p->inode->balance_ns = gvm_now_ns() + BALANCE_NS;
-		balance_again(p->w, gvm_now_ns());
-	}
+	if (p->balance && !p->job.found)
+		balance_pause(p);
 	p->job.found = p->moves ? moves_narrow(p) : moves_keep(p, r);
 	if (!p->moves && p->job.found && p->job.racks_shared)
 		log_warning(rec->name, "copies are made anew in racks that have one already: no other rack has a node that "
@@ -355,6 +405,8 @@ static void chosen(struct job *job)
 	p->job.nodes_before -= dropped;
 	members_note(p, r);
 	p->changed = dropped || p->job.found;
+	if (p->job.found)
+		trims_note(p);
 	if (p->changed)
 		record_put(p, rec);
 	p->job.job.work = replace_job_make;
@@ -369,6 +421,7 @@ static void swap_begin(struct replace *p, struct replicas *r)
 	unsigned to;
 
 	p->swaps = p->changed = true;
+	trims_note(p);
 	drain_swaps(r);
 	if (drain_adds(r))
 		record_spare(&p->job.rec);
@@ -385,6 +438,7 @@ static void swap_begin(struct replace *p, struct replicas *r)
 static void end_begin(struct replace *p, struct replicas *r)
 {
 	p->ends = true;
+	trims_note(p);
 	memcpy(p->job.slots, p->job.rec.slots, sizeof(p->job.slots));
 	members_note(p, r);
 	p->job.job.work = replace_job_members;
@@ -394,7 +448,21 @@ static void end_begin(struct replace *p, struct replicas *r)
 
 static void trimmed(struct job *job)
 {
-	replace_end((struct replace *)job, 0);
+	struct replace *p = (struct replace *)job;
+
+	if (replicas_of(p) && !job->result)
+		journal_publish32(&p->inode->disk->trims, 0);
+	replace_end(p, job->result ? AGAIN_NS : 0);
+}
+
+static void told(struct job *job)
+{
+	struct replace *p = (struct replace *)job;
+	struct replicas *r = replicas_of(p);
+
+	if (r && !job->result)
+		r->told = true;
+	replace_end(p, job->result ? TELL_NS : 0);
 }
 
 static void replace_run(struct task *task)
@@ -425,11 +493,12 @@ static void replace_run(struct task *task)
 		end_begin(p, r);
 		return;
 	}
+	if (tells_now(r)) {
+		nodes_job(p, r, replace_job_tell, told);
+		return;
+	}
 	if (trims_now(r)) {
-		r->trims = false;
-		p->job.job.work = replace_job_trim;
-		p->job.job.done = trimmed;
-		jobs_submit(p->w->jobs, &p->job.job);
+		nodes_job(p, r, replace_job_trim, trimmed);
 		return;
 	}
 	for (unsigned s = 0; s < d->rec.slot_count; s++)

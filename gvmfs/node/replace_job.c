@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "base/log.h"
+#include "moved.h"
 #include "options.h"
 #include "owner.h"
 #include "strays.h"
@@ -252,9 +253,9 @@ static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned c
 	rj->found++;
 }
 
-/* A region with one copy has no views, which would tell a reader that its record is stale. So a node's part moves
- * as a whole, and nothing of it stays there. */
-static void whole_choose(struct replace_job *rj, struct candidate *of, unsigned count)
+/* Of a region with one copy a node's whole part goes to one node, if there is one that can have it: writes are held once then, and
+ * the node need not be told what has moved away from it. */
+static bool whole_choose(struct replace_job *rj, struct candidate *of, unsigned count)
 {
 	uint64_t chunks = 0;
 	struct candidate *best = NULL;
@@ -268,6 +269,7 @@ static void whole_choose(struct replace_job *rj, struct candidate *of, unsigned 
 	for (unsigned s = 0; best && s < rj->rec.slot_count; s++)
 		if (rj->wanted[s])
 			slot_choose(rj, best, 1, s, 0);
+	return rj->found;
 }
 
 /* The racks of all nodes of the record, also of those that do not answer. */
@@ -280,41 +282,23 @@ static void racks_find(struct replace_job *rj, struct pool *pool)
 	}
 }
 
-static unsigned wanted_count(const struct replace_job *rj)
-{
-	unsigned count = 0;
-
-	for (unsigned s = 0; s < rj->rec.slot_count; s++)
-		count += (unsigned)__builtin_popcount(rj->wanted[s]);
-	return count;
-}
-
-static void choice_undo(struct replace_job *rj)
-{
-	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
-	rj->rec.node_count = (uint16_t)rj->nodes_before;
-	rj->found = 0;
-}
-
 void replace_job_choose(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
 	struct candidate *of = calloc(OPTIONS_NODES_MAX, sizeof(*of));
 	unsigned count;
+	bool whole;
 
 	job->result = of ? unused_drop(rj, pool) : -ENOMEM;
 	count = job->result ? 0 : candidates_find(rj, pool, of);
 	rj->nodes_before = rj->rec.node_count;
 	racks_find(rj, pool);
 	memcpy(rj->slots, rj->rec.slots, sizeof(rj->slots));
-	if (rj->rec.replicas == 1)
-		whole_choose(rj, of, count);
-	for (unsigned s = 0; rj->rec.replicas > 1 && count && s < rj->rec.slot_count; s++)
+	whole = rj->rec.replicas == 1 && whole_choose(rj, of, count);
+	for (unsigned s = 0; !whole && count && s < rj->rec.slot_count; s++)
 		for (unsigned n = 0; n < record_places(&rj->rec); n++)
 			if (rj->wanted[s] >> n & 1)
 				slot_choose(rj, of, count, s, n);
-	if (!gvm_id_is_none(&rj->pick.region) && rj->rec.replicas == 1 && rj->found < wanted_count(rj))
-		choice_undo(rj); /* a part moves as a whole or not at all */
 	free(of);
 }
 
@@ -352,7 +336,6 @@ static int node_make(struct replace_job *rj, struct pool *pool, unsigned node)
 					 ask.call.rsp.region_open.reserve_chunks, &strays);
 		if (r)
 			return r;
-		rj->raises = true;
 		return part_resize(rj, pool, node, reserve + strays);
 	}
 	r = part_create(rj, pool, node, reserve);
@@ -388,11 +371,35 @@ void replace_job_members(struct job *job, struct pool *pool)
 	job->result = members_ask((struct replace_job *)job, pool);
 }
 
+/* One copy: the nodes from which slots move, and others do not, can be told of it afterwards. */
+static int sources_prepare(struct replace_job *rj, struct pool *pool)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		int goes = -1, r;
+		bool stays = false;
+
+		for (unsigned s = 0; s < rj->rec.slot_count; s++) {
+			if (rj->rec.slots[s].node[0] != i)
+				continue;
+			stays |= rj->slots[s].node[0] == i;
+			goes = rj->slots[s].node[0] == i ? goes : (int)s;
+		}
+		r = goes >= 0 && stays ? moved_prepare(pool, &rj->rec, i, (unsigned)goes, rj->epoch) : 0;
+		if (!r)
+			continue;
+		log_warning(rj->rec.name, "no part of what node %s has moves away: %s", node_of(rj, i)->addr,
+			    r == -ENOSPC ? "it has no room to keep note of that" : strerror(-r));
+		return r;
+	}
+	return 0;
+}
+
 void replace_job_make(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
+	bool able = rj->rec.replicas > 1 || !sources_prepare(rj, pool);
 
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+	for (unsigned i = 0; able && i < rj->rec.node_count; i++) {
 		bool gets = false;
 		int r;
 
@@ -411,24 +418,54 @@ void replace_job_make(struct job *job, struct pool *pool)
 	replace_job_members(job, pool);
 }
 
+void replace_job_tell(struct job *job, struct pool *pool)
+{
+	struct replace_job *rj = (struct replace_job *)job;
+
+	job->result = 0;
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		int r;
+
+		if (!record_node_is_used(&rj->rec, i))
+			continue;
+		r = rj->away[i] ? -EHOSTDOWN : moved_tell(pool, &rj->rec, i, rj->epoch, rj->tells_own);
+		job->result = job->result ? job->result : r;
+	}
+}
+
+static int part_trim(struct replace_job *rj, struct pool *pool, unsigned node)
+{
+	uint64_t own = chunks_of(rj, node), promised, strays;
+	struct ask ask;
+	int r = part_open(rj, pool, node, GVM_OPEN_LOOK, &ask);
+
+	if (r)
+		return r;
+	promised = ask.call.rsp.region_open.reserve_chunks;
+	if (ask.call.rsp.region_open.epoch != rj->epoch)
+		return -EKEYREVOKED;
+	if (promised <= own)
+		return 0;
+	/* (One copy: who has an old record must not read zeros there.) */
+	if (rj->rec.replicas == 1)
+		r = moved_tell(pool, &rj->rec, node, rj->epoch, false);
+	if (!r)
+		r = strays_forget(pool, &rj->rec, node, rj->epoch);
+	if (!r)
+		r = strays_count(pool, &rj->rec, node, NULL, ~0ull, promised, &strays);
+	return !r && promised > own + strays ? part_resize(rj, pool, node, own + strays) : r;
+}
+
 void replace_job_trim(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
 
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		uint64_t own = chunks_of(rj, i), promised, strays;
-		struct ask ask;
-
-		if (rj->away[i] || !own || part_open(rj, pool, i, GVM_OPEN_LOOK, &ask))
-			continue;
-		promised = ask.call.rsp.region_open.reserve_chunks;
-		if (ask.call.rsp.region_open.epoch != rj->epoch)
-			continue;
-		/* (One copy: who has an old record must not read zeros there.) */
-		if (promised > own && rj->rec.replicas > 1)
-			strays_forget(pool, &rj->rec, i, rj->epoch);
-		if (!strays_count(pool, &rj->rec, i, NULL, ~0ull, promised, &strays) && promised > own + strays)
-			part_resize(rj, pool, i, own + strays);
-	}
 	job->result = 0;
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		int r = 0;
+
+		if (chunks_of(rj, i))
+			r = rj->away[i] ? -EHOSTDOWN : part_trim(rj, pool, i);
+		job->result = job->result ? job->result : r;
+	}
 }

@@ -258,14 +258,17 @@ bool replicas_are_untidy(const struct inode *inode)
 	/* (What the name table does not say yet may be needed by whoever reads there; and while copies lack, any more may be of use.) */
 	if (!r || r->closing || inode->disk->failed || inode->disk->view_saved || replicas_degraded(inode))
 		return false;
-	return r->drain || r->trims || record_has_unused(&inode->disk->rec);
+	/* By what a node has beyond its own the next writer finds that it has yet to be told. */
+	if (inode->disk->rec.replicas == 1 && inode->disk->trims && !r->told)
+		return false;
+	return r->drain || inode->disk->trims || record_has_unused(&inode->disk->rec);
 }
 
 bool replicas_are_moving(const struct inode *inode)
 {
 	const struct replicas *r = inode->replicas;
 
-	return inode->disk->view_saved || (r && (r->repair || r->drain || r->replacing || r->trims));
+	return inode->disk->view_saved || (r && (r->repair || r->drain || r->replacing || inode->disk->trims));
 }
 
 void replicas_close(struct inode *inode)

@@ -48,13 +48,13 @@ struct replicas {
 	uint64_t repairs;      /* repairs begun so far */
 	enum { SETTLED, SETTLES_SAVE, SETTLES_DROP } settles; /* a region with one copy: see drain.h */
 	uint64_t settles_ns;   /* since when */
+	bool told;	       /* a region with one copy: its nodes know what has moved away from them (moved.h) */
 	struct drain *drain;   /* the move in progress: drain.h; NULL: none */
 	uint64_t drain_ns;     /* no move begins before this time */
 	bool replacing;	       /* a change of the record is in progress: replace.h */
 	uint64_t replace_ns;   /* none begins before this time */
 	uint64_t surplus_ns;   /* since when slots have more replicas than they should, one of which leaves; 0: none has */
 	bool surplus;	       /* some of these have left: the record is to change (drain.h) */
-	bool trims;	       /* nodes may have promised more than is needed: replace.h */
 	bool no_room;	       /* the log has told that no node has room for new copies */
 	bool no_drain;	       /* the same, for copies on a node that is drained */
 	struct gvm_id refused[REPLICA_REFUSED]; /* nodes that refused copies: chosen only if no other can be */

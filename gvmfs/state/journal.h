@@ -112,6 +112,7 @@ struct journal_inode {
 	uint64_t cut_to_plus_1; /* the smaller size that nodes may have cut it to; a successor finishes that. 0: none.
 				 * Published before a node is asked, and by the job thread, as cut_version is */
 	uint32_t room_owed; /* a growth was begun, and nodes may still keep room for it: sizes.h */
+	uint32_t trims; /* nodes may have what they need no more of chunks or room, or not know of a move: node/replace.h */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
 	struct record rec;
 };

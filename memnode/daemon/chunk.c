@@ -28,6 +28,9 @@ uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
 	if (what->chunk >= r->chunks || what->version > GVM_VERSION_MASK ||
 	    (what->want_page >= GVM_CHUNK_PAGES && what->want_page != GVM_NO_PAGE))
 		return GVM_ERR_INVALID;
+	/* (The writer knows what it has told us; it is a reader's record that may be old.) */
+	if (!what->epoch && region_slot_is_gone(t, r, what->chunk))
+		return GVM_ERR_LOST;
 	entry = &r->entries[what->chunk];
 	version = entry->version & GVM_VERSION_MASK;
 	if (!version && what->version)

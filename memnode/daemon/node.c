@@ -43,6 +43,7 @@ int node_init(struct node *n, uint64_t memory_bytes, double overcommit, const ui
 	n->answer = malloc(GVM_DATA_MAX);
 	names_init(&n->names, NAMES_COUNT_DEFAULT, life % NAMES_LIFE_MAX + 1);
 	err = regions_init(&n->regions, n->store, store_cells(n->store) - room, overcommit);
+	n->regions.self = &n->incarnation;
 	if (err || !n->answer) {
 		node_deinit(n);
 		return -ENOMEM;

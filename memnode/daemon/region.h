@@ -66,6 +66,7 @@ struct region_totals {
 
 struct regions {
 	struct store *store;
+	const struct gvm_id *self; /* the node's incarnation, by which views name it; NULL: unknown */
 	struct region **sorted; /* by id */
 	unsigned count, room;
 	uint64_t limit_cells;	   /* the most for entries and bodies */

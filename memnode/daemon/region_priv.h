@@ -102,6 +102,9 @@ uint64_t region_next_written(const struct region *r, uint64_t chunk);
 /* Makes the table of a region's views, if there is none, and charges it. False: no room. */
 bool region_views_make(struct regions *t, struct region *r);
 
+/* Whether the active view of the chunk's slot, of a record with GVM_SLOTS_MAX slots, names other nodes only. */
+bool region_slot_is_gone(const struct regions *t, const struct region *r, uint64_t chunk);
+
 /* slot_view.c: the image of a slot's views on a disk: slot (4 bytes), number (8) and members of the active view, the same of
  * the proposed one. */
 #define VIEWS_IMAGE_BYTES (4u + 2 * (8 + 16 * GVM_REPLICAS_MAX))

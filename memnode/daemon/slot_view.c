@@ -4,7 +4,8 @@
  *
  * A writer that keeps several replicas of a slot says here which of them it writes to, before it acknowledges a
  * write that the others lack: first that it is about to (a proposed view), then that it does (an active one). If the
- * writer's host is lost, the next one asks. The node does not act on views; it sees to it that none goes back. The table
+ * writer's host is lost, the next one asks. The node sees to it that no view goes back; and, of a slot whose active view it is
+ * no member of, it gives a reader nothing: a writer that keeps one copy says so where it has moved away from. The table
  * is made, and charged to the node's memory, with the region if its maker asks for that: a writer that needs it while the
  * node is full would have to wait. Otherwise it is made with the first view.
  */
@@ -67,6 +68,18 @@ uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, 
 		return GVM_OK;
 	*detail = held->proposed.number ? held->proposed.number : held->active.number;
 	return GVM_ERR_STALE;
+}
+
+bool region_slot_is_gone(const struct regions *t, const struct region *r, uint64_t chunk)
+{
+	const struct slot_view *active = r->views ? &r->views[chunk % GVM_SLOTS_MAX].active : NULL;
+
+	if (!active || !active->number || !t->self)
+		return false;
+	for (unsigned i = 0; i < GVM_REPLICAS_MAX; i++)
+		if (gvm_id_equal(&active->member[i], t->self))
+			return false;
+	return true;
 }
 
 static uint8_t *view_list(uint8_t *p, unsigned slot, bool active, const struct slot_view *view)

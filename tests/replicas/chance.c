@@ -20,13 +20,15 @@ void nodes_mix(struct mixture *mix)
 {
 	static const unsigned some[] = { E_RESEND, E_PASS, E_DOWN, E_UP, E_DEAF, E_HEARS, E_LOSE, E_ROT, E_TALK, E_START, E_DRAIN };
 
-	bool moves;
+	bool moves, single;
 
 	mixture_vary(mix, some, sizeof(some) / sizeof(*some), 1ull << E_TALK | 1ull << E_START);
 	moves = !pick(4);
-	cluster_nodes = moves ? 3 + !pick(3) : 2 + !pick(3);
-	cluster_copies = moves ? 2 + pick(cluster_nodes - 2) : cluster_nodes;
-	cluster_rots_all = !pick(3);
+	single = moves && !pick(3);
+	cluster_nodes = single ? 2 + pick(3) : moves ? 3 + !pick(3) : 2 + !pick(3);
+	cluster_copies = single ? 1 : moves ? 2 + pick(cluster_nodes - 2) : cluster_nodes;
+	cluster_tight = single && pick(2);
+	cluster_rots_all = !pick(3) && cluster_copies > 1;
 	full = !pick(4);
 	calm = moves && pick(4);
 	slow = !pick(calm ? 8 : 3);

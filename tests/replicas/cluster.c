@@ -26,6 +26,7 @@ void cluster_init(unsigned nodes, unsigned copies)
 	cluster.copies = copies;
 	cluster.began_ns = world.now;
 	cluster.rots_all = cluster_rots_all;
+	cluster.room = cluster_tight && nodes > 2 ? W_CHUNKS / 2 + 1 : 4 * W_CHUNKS;
 	cluster.region = (struct gvm_id){ { 7 } };
 	for (unsigned i = 0; i < nodes; i++)
 		cluster.node[i].id = life_new(i);
@@ -184,8 +185,18 @@ static int writer_check(const struct node *n, uint64_t epoch)
 	return n->renewed ? -ENOMEDIUM : epoch != W_EPOCH ? -EKEYREVOKED : 0;
 }
 
+void record_is_out(void)
+{
+	for (unsigned s = 0; s < SLOTS; s++)
+		for (unsigned i = 0; i < cluster.nodes; i++)
+			cluster.named[s][i] |= slot_replica(s, i) >= 0;
+}
+
+/* (A record is not as old as to tell of a part that the node had before.) */
 static void part_delete(struct node *n)
 {
+	for (unsigned s = 0; s < SLOTS; s++)
+		cluster.named[s][n - cluster.node] = false;
 	memset(n->copy, 0, sizeof(n->copy));
 	memset(n->active, 0, sizeof(n->active));
 	memset(n->proposed, 0, sizeof(n->proposed));
@@ -400,6 +411,34 @@ static bool member_lacks(uint64_t c)
 	return false;
 }
 
+/* The slot is not there any more, as the node was told. */
+static bool is_gone(const struct node *n, uint64_t c)
+{
+	for (unsigned i = 0; i < GVM_REPLICAS_MAX; i++)
+		if (gvm_id_equal(&n->active[c].member[i], &n->id))
+			return false;
+	return n->active[c].number;
+}
+
+/* One copy: what a reader finds, by whatever record. */
+static const char *readers_look(uint64_t c)
+{
+	unsigned s = slot_of(c);
+
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct node *n = &cluster.node[i];
+
+		if (!cluster.named[s][i] || n->renewed)
+			continue;
+		if (is_gone(n, c) && slot_replica(s, i) >= 0 && worker_has_told())
+			return "a node refuses what it has";
+		if (!is_gone(n, c) && !cluster.untold &&
+		    (n->copy[c].version & GVM_VERSION_MASK) < (world.index[c] & GVM_VERSION_MASK))
+			return "a reader with an old record finds what is old";
+	}
+	return NULL;
+}
+
 /* A view has come to have fewer members than there should be, though all answer, and have for as long as it took. */
 static bool view_shrinks(unsigned slot)
 {
@@ -453,7 +492,10 @@ const char *nodes_check(void)
 	for (unsigned s = 0; s < SLOTS; s++)
 		if (view_shrinks(s))
 			return "a copy is given up before there is another";
-	return NULL;
+	cluster.untold = (cluster.untold || !worker_settles()) && !worker_has_told();
+	for (uint64_t c = 0; c < W_CHUNKS && !wrong && cluster.copies == 1; c++)
+		wrong = readers_look(c);
+	return wrong;
 }
 
 void nodes_print(void)
@@ -461,7 +503,8 @@ void nodes_print(void)
 	for (unsigned i = 0; i < cluster.nodes; i++) {
 		const struct node *n = &cluster.node[i];
 
-		printf("node %u: down %d deaf %d renewed %d, rotten\tversions", i, n->down, n->deaf, n->renewed);
+		printf("node %u: down %d deaf %d renewed %d drains %d promised %llu, rotten\tversions", i, n->down, n->deaf, n->renewed,
+		       n->drains, (unsigned long long)n->promised);
 		for (uint64_t c = 0; c < W_CHUNKS; c++)
 			printf(" %llu:%x:%x:%llx", (unsigned long long)c, copy_rotten(&n->copy[c]), n->copy[c].lost,
 			       (unsigned long long)n->copy[c].version);

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * cluster.h - two to four simulated nodes that have two or three copies of the region, and a worker's connections to them,
+ * cluster.h - two to four simulated nodes that have one to three copies of the region, and a worker's connections to them,
  * under the world of tests/resident.
  *
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
@@ -22,6 +22,9 @@
  *	- one version of a chunk is the same bytes on all nodes, and sealed once;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
  *	- no view comes to have fewer members than there are copies while all answer: a move takes no copy away before there is another;
+ *	- with one copy, a reader whose record is old finds nothing where a slot has moved away from, rather than what is old; and
+ *	  one whose record is new finds it;
+ *	- nodes that have been rid of what they need no more have no more, and promise no more;
  *	- no read fails, but of a page that was lost by right;
  *	- what is here, and rotten on all nodes, does not leave if that was known;
  *	- a rotten copy is mended where each page is good on some member, its own node among them.
@@ -64,12 +67,13 @@ struct node {
 	uint64_t order; /* of the last RESIZE */
 	uint64_t deaf_ns; /* since when */
 	struct copy copy[W_CHUNKS];
-	struct node_view active[SLOTS], proposed[SLOTS];
+	struct node_view active[W_CHUNKS], proposed[W_CHUNKS]; /* (a record may have fewer slots than the protocol) */
 };
 
 struct cluster {
 	unsigned nodes, copies;
 	uint64_t began_ns;
+	uint64_t room; /* of each, in chunks */
 	struct node node[NODES_MAX];
 	struct gvm_id region;
 	uint64_t words[SLOTS]; /* the journal's: views.h */
@@ -84,6 +88,8 @@ struct cluster {
 	uint8_t node_of[256]; /* by the number of its life */
 	int8_t place[SLOTS][NODES_MAX];
 	uint8_t members[SLOTS]; /* of the views, when they were last looked at */
+	bool named[SLOTS][NODES_MAX]; /* to have the slot, by a record that readers may have */
+	bool untold; /* one copy: a node did not answer when it was to be told what has moved away from it */
 	bool ill[SLOTS]; /* a node has not answered since the view last changed, or is held not to */
 	/* What the last versions of each chunk were, wherever they first came to be. */
 	struct past_version {
@@ -102,6 +108,7 @@ extern struct cluster cluster;
 extern unsigned cluster_nodes, cluster_copies; /* that the next world has */
 extern bool cluster_rots_all, cluster_drains; /* drains: a node is to be drained when it begins */
 extern bool cluster_adds; /* the last node was just added: it has nothing */
+extern bool cluster_tight; /* no node has room for all that another has */
 
 /* ---- cluster.c: the nodes. Results are as the client library gives them. */
 
@@ -127,6 +134,8 @@ int node_discard(struct node *n, const struct gvm_discard_req *what, uint64_t *d
 int node_create(struct node *n, const struct gvm_region_create_req *what);
 int node_delete(struct node *n, const struct gvm_region_delete_req *what);
 int node_view(struct node *n, const struct gvm_region_view_req *what);
+/* Readers may have the journal's record from now on. */
+void record_is_out(void);
 /* The chunk for a GET: *copy is valid if the result is 0. */
 int node_get(const struct node *n, const struct gvm_get_req *what, const struct copy **copy, uint64_t *detail);
 
@@ -175,6 +184,9 @@ void moves_names_read(struct worker *w, bool majority, void (*done)(struct worke
 const struct record *worker_record(void);
 /* Whether the worker holds one of the slot's replicas to be bad. */
 bool worker_finds_bad(unsigned slot);
+/* One copy: whether nodes were told what has moved away from them; whether writes still wait for that. */
+bool worker_has_told(void);
+bool worker_settles(void);
 /* The pools' tables: an incarnation may have come or gone. */
 void worker_nodes_changed(void);
 bool worker_event(const struct event *e);

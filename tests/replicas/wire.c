@@ -48,7 +48,7 @@ struct box {
 	struct copy copy;
 	uint8_t tries;
 	uint32_t data_bytes, count;
-	uint8_t data[2 * SLOTS * GVM_VIEW_ENTRY_BYTES + W_CHUNKS * 16];
+	uint8_t data[2 * W_CHUNKS * GVM_VIEW_ENTRY_BYTES + W_CHUNKS * 16];
 };
 
 /* What a dead worker has sent. */
@@ -277,7 +277,7 @@ static int views_serve(struct box *box, const struct node *n)
 {
 	if (n->renewed)
 		return -ENOMEDIUM;
-	for (uint64_t s = box->what.views.first; s < SLOTS && s < box->what.views.first + box->what.views.count; s++) {
+	for (uint64_t s = box->what.views.first; s < W_CHUNKS && s < box->what.views.first + box->what.views.count; s++) {
 		box->data_bytes += view_list(box->data + box->data_bytes, (unsigned)s, true, &n->active[s]);
 		box->data_bytes += view_list(box->data + box->data_bytes, (unsigned)s, false, &n->proposed[s]);
 	}
@@ -456,7 +456,8 @@ static bool end(const struct event *e)
 									      .reserve_chunks = node_of(box->conn)->promised };
 		if (box->op == OP_STAT)
 			call->rsp.node_stat = (struct gvm_node_stat_rsp){
-				.promisable_bytes = 4 * W_CHUNKS * GVM_PROMISE_BYTES,
+				.promisable_bytes = GVM_PROMISE_BYTES * (node_of(box->conn)->drains ? node_of(box->conn)->promised :
+												      cluster.room),
 				.reserved_bytes = node_of(box->conn)->promised * GVM_PROMISE_BYTES };
 		if (box->op == OP_INDEX)
 			call->rsp.region_index = (struct gvm_region_index_rsp){ .count = box->count, .next = ~0ull };

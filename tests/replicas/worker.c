@@ -43,7 +43,7 @@
 static struct options opts = { .repair_rate = 1000, .repair_after_s = 5, .writers = 1 };
 
 unsigned cluster_nodes = 2, cluster_copies = 2;
-bool cluster_rots_all, cluster_drains, cluster_adds;
+bool cluster_rots_all, cluster_drains, cluster_adds, cluster_tight;
 
 static struct journal_super super;
 static struct journal_inode disks[NR + 1];
@@ -410,6 +410,7 @@ static void record_make(void)
 		cluster.node[i].promised = record_node_chunks(rec, i, W_CHUNKS);
 	}
 	places_look();
+	record_is_out();
 }
 
 const struct record *worker_record(void)
@@ -422,6 +423,16 @@ bool worker_finds_bad(unsigned slot)
 	const struct replicas *r = inode.replicas;
 
 	return !r || r->slot[slot].bad;
+}
+
+bool worker_has_told(void)
+{
+	return inode.replicas ? !inode.replicas->settles && inode.replicas->told : !disks[NR].trims;
+}
+
+bool worker_settles(void)
+{
+	return inode.replicas && inode.replicas->settles;
 }
 
 void worker_nodes_changed(void)
@@ -625,6 +636,23 @@ bool nodes_event(const struct event *e)
 /* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
 const unsigned nodes_idle = 1500;
 
+/* Nobody has, or promises, what is not its own. */
+static bool nodes_are_tidy(void)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++) {
+		const struct node *n = &cluster.node[i];
+		int entry = record_node_find(&disks[NR].rec, &n->id);
+		uint64_t own = entry < 0 ? 0 : record_node_chunks(&disks[NR].rec, (unsigned)entry, W_CHUNKS);
+
+		if (n->promised > own)
+			return false;
+		for (uint64_t c = 0; c < W_CHUNKS && !n->renewed; c++)
+			if (n->copy[c].version && slot_replica(slot_of(c), i) < 0)
+				return false;
+	}
+	return true;
+}
+
 /* All nodes are back by now: each slot gets its copies, none of them on a node that is drained. But where a chunk is rotten
  * everywhere, or the region has failed. */
 bool nodes_are_done(void)
@@ -646,7 +674,7 @@ bool nodes_are_done(void)
 		for (unsigned s = 0; s < SLOTS && cluster.nodes > cluster.copies && cluster.node[i].drains; s++)
 			if (slot_replica(s, i) >= 0)
 				return false;
-	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved;
+	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved && !disks[NR].trims && nodes_are_tidy();
 }
 
 bool nodes_settle(unsigned which)

@@ -2,8 +2,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A mount that runs is given more nodes, while programs write and check their pages. Files that are made then lie on them, too, also
 after the worker was killed; and those that are open for writing give of what they have, with two copies and with one, until
-each node has its part, after which nothing moves any more; one large region of two copies alone does so, too. A node that does not
-answer, or that the mount has, is not added."""
+each node has its part, after which nothing moves any more; one large region alone, of two copies or of one, does so, too. A reader on
+another mount, whose record is from before, never finds what is old. A node that does not answer, or that the mount has, is not
+added."""
 
 import os
 import sys
@@ -76,6 +77,16 @@ def rebalances(test, mount, nodes):
     expect(moves(mount) == made, "it does not end")
 
 
+def reads_nothing_old(fd, seed, seed_before):
+    """By a record from before parts have moved: what is there now, or nothing."""
+    for place in range(0, SIZE, 1 << 17):
+        try:
+            found = os.pread(fd, 16, place)
+        except OSError:
+            continue
+        expect(found == b"%16d" % seed, "a reader finds %s at %d (before: %d)", found, place, seed_before)
+
+
 def spreads(test, mount, nodes):
     """One region, of which each node has all. What it gives to the new one it does not keep."""
     mapper = Mapper(test, mount.region("large", 4 * SIZE))
@@ -90,6 +101,30 @@ def spreads(test, mount, nodes):
     mapper.do("fill", 0, SIZE, 3)
     mapper.do("check", 0, 4 * SIZE, 3, seconds=60)
     mapper.end()
+    mount.unmount()
+
+
+def spreads_beside_a_reader(test, mount, nodes):
+    """Of one copy, of which each node has a half; and the worker dies while a part moves."""
+    path = mount.region("read", 4 * SIZE)
+    writer = os.open(path, os.O_RDWR)
+    os.pwrite(writer, (b"%16d" % 1) * (SIZE // 16), 0)
+    os.fsync(writer)
+    far = Mount(test, nodes[:2], name="far")
+    reader = os.open(far.file("read"), os.O_RDONLY)
+    expect(os.pread(reader, 16, 0) == b"%16d" % 1, "a reader does not find what was written")
+    whole = sum(promised(nodes))
+    add(test, mount, nodes[-1].address)
+    wait_for("something moves", lambda: moves(mount), 30)
+    mount.kill_worker()
+    wait_for("each node has its part", lambda: is_even(nodes, whole), 60)
+    wait_for("nobody keeps what moved", lambda: sum(n.stats()["chunks"] for n in nodes) <= SIZE // (128 << 10), 30)
+    os.pwrite(writer, (b"%16d" % 2) * (SIZE // 16), 0)
+    os.fsync(writer)
+    reads_nothing_old(reader, 2, 1)
+    os.close(reader)
+    os.close(writer)
+    far.unmount()
     mount.unmount()
 
 
@@ -119,6 +154,8 @@ def main(test):
     mount.unmount()
     nodes = [Node(test, "200M", name="large%d" % i) for i in range(3)]
     spreads(test, Mount(test, nodes[:2], "--replicas", "2", "--repair-rate", "30", name="large"), nodes)
+    nodes = [Node(test, "200M", name="read%d" % i) for i in range(3)]
+    spreads_beside_a_reader(test, Mount(test, nodes[:2], name="near"), nodes)
     nodes = [Node(test, "200M", name="single%d" % i) for i in range(3)]
     rebalances(test, Mount(test, nodes[:2], name="single"), nodes)
 

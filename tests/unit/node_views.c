@@ -65,6 +65,39 @@ static uint32_t views(uint8_t *buf)
 	return rsp.count;
 }
 
+static uint16_t get(uint64_t epoch, uint64_t chunk)
+{
+	struct region_found found;
+
+	return region_get(&regions, &(struct gvm_get_req){.region = id(1), .epoch = epoch, .chunk = chunk, .want_page = GVM_NO_PAGE},
+			  &found, &detail);
+}
+
+/* Who is told so by no record. */
+static void readers_find_nothing_of_a_slot_that_is_elsewhere(void)
+{
+	struct gvm_id self = id(11);
+
+	setup(8u << 20);
+	active = true;
+	CHECK_EQ(view(2, 1, 5, 12, 0, 0), GVM_OK);
+	CHECK_EQ(get(0, 1), GVM_OK); /* the node does not know itself */
+	regions.self = &self;
+	CHECK_EQ(get(0, 1), GVM_ERR_LOST);
+	CHECK_EQ(get(2, 1), GVM_OK);
+	CHECK_EQ(get(0, 2), GVM_OK);
+	active = false;
+	CHECK_EQ(view(2, 2, 5, 12, 0, 0), GVM_OK);
+	CHECK_EQ(view(2, 1, 6, 11, 0, 0), GVM_OK);
+	CHECK_EQ(get(0, 2), GVM_OK); /* it is only proposed */
+	CHECK_EQ(get(0, 1), GVM_ERR_LOST);
+	active = true;
+	CHECK_EQ(view(2, 1, 6, 12, 11, 0), GVM_ERR_STALE);
+	CHECK_EQ(view(2, 1, 7, 12, 11, 0), GVM_OK);
+	CHECK_EQ(get(0, 1), GVM_OK);
+	teardown();
+}
+
 static void a_view_does_not_go_back(void)
 {
 	static uint8_t buf[GVM_DATA_MAX];
@@ -243,6 +276,7 @@ static void views_that_were_not_promised_cannot_be_promised_by_a_second_create(v
 
 static const struct check_test tests[] = {
 	{"a-view-does-not-go-back", a_view_does_not_go_back},
+	{"readers-find-nothing-of-a-slot-that-is-elsewhere", readers_find_nothing_of_a_slot_that_is_elsewhere},
 	{"the-active-view-stays-beside-a-proposed-one", the_active_view_stays_beside_a_proposed_one},
 	{"only-the-writer-records-views", only_the_writer_records_views},
 	{"a-view-that-makes-no-sense-is-refused", a_view_that_makes_no_sense_is_refused},
