@@ -55,6 +55,14 @@ static struct readahead_stream *stream_find(struct readahead *ra, uint64_t first
 	return oldest;
 }
 
+static void narrow_note(struct readahead *ra, struct readahead_stream *s, bool goes_on, uint64_t count)
+{
+	s->narrow = goes_on && count <= READAHEAD_AROUND ? s->narrow + 1 : 0;
+	ra->narrow = s->narrow;
+	if (goes_on && count > READAHEAD_AROUND)
+		ra->rewidened = 0;
+}
+
 static void credit_note(struct readahead *ra, bool goes_on, uint64_t count)
 {
 	if (goes_on) {
@@ -72,8 +80,13 @@ enum readahead_around readahead_around(const struct readahead *ra, int tid, int 
 	unsigned doublings = ra->narrowed < 16 ? ra->narrowed : 16;
 
 	*whose = ra->widened ? ra->widened : tid;
-	if (ra->widened)
-		return ra->credit ? READAHEAD_STAYS : READAHEAD_NARROWS;
+	if (ra->widened && !ra->credit)
+		return READAHEAD_NARROWS;
+	if (ra->widened) {
+		doublings = ra->rewidened < 16 ? ra->rewidened : 16;
+		*whose = tid;
+		return ra->narrow >= READAHEAD_NARROW << doublings ? READAHEAD_WIDENS : READAHEAD_STAYS;
+	}
 	if (ra->credit >= READAHEAD_EARNED)
 		return READAHEAD_WIDENS;
 	/* A program whose own reads are large looks the same, so this is tried less and less often. */
@@ -83,6 +96,10 @@ enum readahead_around readahead_around(const struct readahead *ra, int tid, int 
 void readahead_set_around(struct readahead *ra, enum readahead_around around, int whose)
 {
 	ra->narrowed += around == READAHEAD_NARROWS && !ra->widened;
+	ra->rewidened += around == READAHEAD_WIDENS;
+	ra->narrow = 0;
+	for (unsigned i = 0; i < READAHEAD_STREAMS; i++)
+		ra->streams[i].narrow = 0;
 	ra->widened = around == READAHEAD_WIDENS ? whose : 0;
 	ra->strays = 0;
 }
@@ -93,15 +110,19 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 	struct readahead_stream *s;
 	uint64_t begin, span, last_chunk;
 	unsigned n = 0;
+	bool goes_on;
 
 	ra->clock++;
 	s = stream_around(ra, first);
 	if (s) {
 		s->used_at = ra->clock;
+		ra->narrow = 0;
 		return 0;
 	}
 	s = stream_find(ra, first);
-	credit_note(ra, s->used_at && first >= s->end && first < s->end + GVM_CHUNK_PAGES, count);
+	goes_on = s->used_at && first >= s->end && first < s->end + GVM_CHUNK_PAGES;
+	credit_note(ra, goes_on, count);
+	narrow_note(ra, s, goes_on, count);
 	if (s->used_at) {
 		int64_t distance = (int64_t)(first - s->last);
 

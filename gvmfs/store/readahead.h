@@ -14,7 +14,7 @@
  * (READAHEAD_AROUND) while faults are scattered, since each page that a guest does not touch costs
  * it budget; far ahead for a reader that goes on in order. Pages read in order earn credit; a READ
  * from elsewhere costs more credit than a wide window earns, so a window without a sequential
- * reader is narrowed after a few faults.
+ * reader is narrowed after a few faults. A reader in order that still reads little has another window.
  */
 #ifndef GVMFS_READAHEAD_H
 #define GVMFS_READAHEAD_H
@@ -34,6 +34,7 @@
 #define READAHEAD_EARNS	   2048u /* the most credit, in pages */
 #define READAHEAD_ELSEWHERE 512u /* pages of credit that a READ which continues no stream costs */
 #define READAHEAD_STRAYS   8u
+#define READAHEAD_NARROW   64u	 /* READs of so little, in order, for which a window that should be wide is widened again */
 
 struct readahead_stream {
 	uint64_t begin; /* page at which the first READ began */
@@ -41,6 +42,7 @@ struct readahead_stream {
 	uint64_t end;	/* page after the last READ */
 	int64_t stride; /* pages from the beginning of a READ to that of the next */
 	unsigned sure;	/* how many READs in a row fitted the stride */
+	unsigned narrow; /* how many in a row, each in order, were no larger than a narrow window */
 	unsigned window;
 	uint64_t used_at;
 };
@@ -55,6 +57,10 @@ struct readahead {
 	 * time. */
 	unsigned strays;
 	unsigned narrowed; /* how often such a window was narrowed */
+	/* A window is an open file's, and the next reader in order may be another process, or the same with the file opened
+	 * once more: it still reads little, so its window has to be widened, too. */
+	unsigned narrow; /* of the stream that the last READ went on with */
+	unsigned rewidened; /* how often that was done, and no larger READ has come since */
 };
 
 enum readahead_around { READAHEAD_STAYS, READAHEAD_WIDENS, READAHEAD_NARROWS };

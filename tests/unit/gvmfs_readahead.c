@@ -155,11 +155,47 @@ static void window_is_wide_only_while_a_reader_goes_on(void)
 	while (around(n * READAHEAD_AROUND, READAHEAD_AROUND, 7, &whose) != READAHEAD_WIDENS)
 		CHECK(++n < 2 * READAHEAD_EARNED / READAHEAD_AROUND);
 	CHECK(whose == 7 && n >= READAHEAD_EARNED / READAHEAD_AROUND);
+	n = (n + 1) * READAHEAD_AROUND / GVM_CHUNK_PAGES;
 	for (unsigned i = 0; i < 1000; i++)
-		CHECK(around(++n * READAHEAD_AROUND, READAHEAD_AROUND, 8, &whose) == READAHEAD_STAYS);
+		CHECK(around(++n * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, 8, &whose) == READAHEAD_STAYS);
 	for (n = 0; !random_fault_narrows(9, &whose); n++)
 		CHECK(n < 16);
 	CHECK(whose == 7); /* for whom it was widened */
+}
+
+/* How often a reader in order whose window stays narrow has it widened. */
+static unsigned narrow_reader_widens(unsigned reads, int tid, int *whose)
+{
+	unsigned times = 0;
+
+	for (unsigned n = 0; n < reads; n++)
+		times += around(n * READAHEAD_AROUND, READAHEAD_AROUND, tid, whose) == READAHEAD_WIDENS;
+	return times;
+}
+
+static void who_reads_in_order_next_has_a_window_of_its_own(void)
+{
+	int whose;
+
+	setup();
+	CHECK(narrow_reader_widens(READAHEAD_EARNED / READAHEAD_AROUND + 1, 7, &whose) == 1 && whose == 7);
+	for (int tid = 8; tid < 40; tid++) {
+		/* It is wide now. */
+		for (unsigned c = 64; c < 300; c++)
+			CHECK(around(c * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, tid, &whose) == READAHEAD_STAYS);
+		CHECK(narrow_reader_widens(2 * READAHEAD_NARROW, tid, &whose) == 1 && whose == tid);
+	}
+}
+
+/* It may not be possible, or the program's own reads are small. */
+static void window_that_stays_narrow_is_widened_ever_less_often(void)
+{
+	unsigned times;
+	int whose;
+
+	setup();
+	times = narrow_reader_widens(100000, 5, &whose);
+	CHECK(times >= 3 && times <= 16);
 }
 
 static void random_reader_never_widens(void)
@@ -200,6 +236,8 @@ static void faults_within_a_chunk_narrow_no_window(void)
 static const struct check_test tests[] = {
 	{ "window-is-wide-only-while-a-reader-goes-on", window_is_wide_only_while_a_reader_goes_on },
 	{ "random-reader-never-widens", random_reader_never_widens },
+	{ "who-reads-in-order-next-has-a-window-of-its-own", who_reads_in_order_next_has_a_window_of_its_own },
+	{ "window-that-stays-narrow-is-widened-ever-less-often", window_that_stays_narrow_is_widened_ever_less_often },
 	{ "wide-window-nobody-asked-for-is-narrowed-ever-less-often",
 	  wide_window_nobody_asked_for_is_narrowed_ever_less_often },
 	{ "sequential-reader-finds-its-chunks-fetched", sequential_reader_finds_its_chunks_fetched },
