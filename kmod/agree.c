@@ -79,13 +79,13 @@ int gvm_agree_ask(struct agreement *agreement, const struct gvm_cluster *cluster
 
 	*agreement = (struct agreement){ .question = { .word = REGION_ASK } };
 	strscpy(agreement->question.name, name, sizeof(agreement->question.name));
-	agreement->silent = bitmap_zalloc(cluster->nr_homes, GFP_KERNEL);
+	agreement->silent = bitmap_zalloc(GIANTVM_NODES_MAX, GFP_KERNEL);
 	if (!agreement->silent)
 		return -ENOMEM;
 	for (i = 0; i < cluster->nr_homes; i++) {
 		if (cluster->homes[i] == cluster->id)
 			continue;
-		__set_bit(i, agreement->silent);
+		__set_bit(cluster->homes[i], agreement->silent);
 		agreement->nr_silent++;
 	}
 	agree_begin(agreement);
@@ -101,14 +101,15 @@ void gvm_agree_offer_begin(struct agreement *agreement, struct gvm_region *regio
 	agree_begin(agreement);
 }
 
-static bool agreement_lacks(struct agreement *agreement, unsigned int home)
+/* `place`: of the node among the region's homes, if there is a region. */
+static bool agreement_lacks(struct agreement *agreement, unsigned int place, u16 id)
 {
 	bool lacks;
 
 	if (agreement->region)
-		return gvm_opening_lacks(agreement->region, home);
+		return gvm_opening_lacks(agreement->region, place);
 	spin_lock(&agreements_lock);
-	lacks = test_bit(home, agreement->silent);
+	lacks = test_bit(id, agreement->silent);
 	spin_unlock(&agreements_lock);
 	return lacks;
 }
@@ -122,7 +123,7 @@ void gvm_agree_send(struct agreement *agreement, const struct gvm_cluster *clust
 
 	for (i = 0; i < nr; i++) {
 		peer = gvm_cluster_peer(cluster, homes[i]);
-		if (peer && agreement_lacks(agreement, i))
+		if (peer && agreement_lacks(agreement, i, homes[i]))
 			gvm_tell_send(peer, &agreement->question);
 	}
 }
@@ -179,20 +180,18 @@ void gvm_agree_down(void)
 static void agreement_note(struct agreement *agreement, const struct gvm_peer *peer,
 			   const struct region_frame *answer)
 {
-	int home;
+	const struct gvm_region *region = agreement->region;
 
 	lockdep_assert_held(&agreements_lock);
 	if (agreement->over) /* of another cluster */
 		return;
-	home = agreement->region ? gvm_homes_place(&agreement->region->homes, peer->id) :
-				   gvm_cluster_home(peer->cluster, peer->id);
-	if (home < 0)
+	if (region && gvm_homes_place(&region->homes, peer->id) < 0)
 		return;
-	if (agreement->region) { /* gvm_opening_answer() takes the rest of the answer */
+	if (region) { /* gvm_opening_answer() takes the rest of the answer */
 		agreement->refused |= !answer->pages;
 		agreement->full |= !answer->pages && answer->flags & REGION_FULL;
-		agreement->differs |= answer->pages && !frame_means(answer, agreement->region);
-	} else if (__test_and_clear_bit(home, agreement->silent)) {
+		agreement->differs |= answer->pages && !frame_means(answer, region);
+	} else if (__test_and_clear_bit(peer->id, agreement->silent)) {
 		agreement->nr_silent--;
 		if (answer->pages) {
 			agreement->pages = answer->pages;

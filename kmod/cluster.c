@@ -95,56 +95,80 @@ static int nodes_take(const struct giantvm_up *up, struct giantvm_node **out)
 }
 
 /*
- * The same on every host with the same list, in any order, and the same lease: a node with a longer
- * lease than its home's would write to pages that the home has granted to others.
+ * The same on both hosts if each has the same addresses for the two, and the same lease: a node with a
+ * longer lease than its home's would write to pages that the home has granted to others.
  */
-static u64 nodes_digest(const struct giantvm_node *nodes, unsigned int nr)
+static u64 pair_digest(const struct giantvm_node *a, const struct giantvm_node *b)
 {
-	return xxh64(nodes, nr * sizeof(*nodes), GIANTVM_ABI | (u64)gvm_params_lease_ms() << 32);
+	struct giantvm_node both[2] = { a->id < b->id ? *a : *b, a->id < b->id ? *b : *a };
+
+	both[0].roles = 0;
+	both[1].roles = 0;
+	return xxh64(both, sizeof(both), GIANTVM_ABI | (u64)gvm_params_lease_ms() << 32);
 }
 
-static int homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)
+/* There is room for all. */
+static void homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)
 {
 	unsigned int i;
 
-	cluster->homes = kcalloc(nr, sizeof(*cluster->homes), GFP_KERNEL);
-	if (!cluster->homes)
-		return -ENOMEM;
+	cluster->nr_homes = 0;
 	for (i = 0; i < nr; i++)
 		if (nodes[i].roles & GIANTVM_ROLE_MEM)
 			cluster->homes[cluster->nr_homes++] = nodes[i].id;
-	return cluster->nr_homes ? 0 : -EINVAL;
 }
 
-static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
-			unsigned int nr)
+static bool any_lends(const struct giantvm_node *nodes, unsigned int nr)
 {
-	unsigned int i;
-	int err;
+	unsigned int i = 0;
 
-	cluster->nodes = nodes[nr - 1].id + 1;
-	cluster->peers = kvcalloc(cluster->nodes, sizeof(*cluster->peers), GFP_KERNEL);
-	if (!cluster->peers)
-		return -ENOMEM;
-	for (i = 0; i < nr; i++) {
-		if (nodes[i].id == cluster->id)
+	while (i < nr && !(nodes[i].roles & GIANTVM_ROLE_MEM))
+		i++;
+	return i < nr;
+}
+
+static const struct giantvm_node *node_find(const struct giantvm_node *nodes, unsigned int nr,
+					    u16 id)
+{
+	const struct giantvm_node key = { .id = id };
+
+	return bsearch(&key, nodes, nr, sizeof(*nodes), by_id);
+}
+
+/* Creates the peers that there are not yet: all of them, or none. */
+static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+			unsigned int nr, u8 (*keys)[AUTH_BYTES])
+{
+	const struct giantvm_node *self = node_find(nodes, nr, cluster->id);
+	struct gvm_peer **made = kvcalloc(nr, sizeof(*made), GFP_KERNEL);
+	unsigned int i;
+	int err = made ? 0 : -ENOMEM;
+
+	for (i = 0; i < nr && !err; i++) {
+		if (nodes[i].id == cluster->id || cluster->peers[nodes[i].id])
 			continue;
-		err = gvm_peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
-				      &cluster->peers[nodes[i].id]);
+		err = gvm_peer_create(cluster, &cluster->links, cluster->id, &nodes[i], &made[i]);
 		if (err)
-			return err;
+			break;
+		made[i]->digest = pair_digest(self, &nodes[i]);
 		if (cluster->auth)
-			cluster->peers[nodes[i].id]->key =
-				cluster->keys[cluster->pair_keys ? i : 0];
+			memcpy(made[i]->key, keys[cluster->pair_keys ? i : 0], AUTH_BYTES);
 	}
-	return 0;
+	for (i = 0; made && i < nr; i++) {
+		if (err)
+			gvm_peer_destroy(made[i]);
+		else if (made[i])
+			smp_store_release(&cluster->peers[nodes[i].id], made[i]);
+	}
+	kvfree(made);
+	return err;
 }
 
 static void peers_destroy(struct gvm_cluster *cluster)
 {
 	unsigned int i;
 
-	for (i = 0; cluster->peers && i < cluster->nodes; i++)
+	for (i = 0; cluster->peers && i < GIANTVM_NODES_MAX; i++)
 		gvm_peer_destroy(cluster->peers[i]);
 	kvfree(cluster->peers);
 }
@@ -310,7 +334,9 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	cluster->serial = ++last_serial;
 	cluster->id = up->id;
 	cluster->net = get_net(current->nsproxy->net_ns);
-	cluster->nodes_digest = nodes_digest(nodes, up->nr_nodes);
+	cluster->nodes = nodes[up->nr_nodes - 1].id + 1;
+	cluster->homes = kvcalloc(GIANTVM_NODES_MAX, sizeof(*cluster->homes), GFP_KERNEL);
+	cluster->peers = kvcalloc(GIANTVM_NODES_MAX, sizeof(*cluster->peers), GFP_KERNEL);
 	INIT_WORK(&cluster->accept_work, cluster_accept);
 	cluster->list = nodes;
 	cluster->nr_nodes = up->nr_nodes;
@@ -319,10 +345,14 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 	cluster->links.nr_nodes = up->nr_nodes;
 	gvm_links_init(&cluster->links);
 	err = gvm_buffers_init() ?:
-	      homes_set(cluster, nodes, up->nr_nodes) ?:
+	      !cluster->homes || !cluster->peers ? -ENOMEM :
+	      any_lends(nodes, up->nr_nodes)	 ? 0 : -EINVAL;
+	if (!err)
+		homes_set(cluster, nodes, up->nr_nodes);
+	err = err ?:
 	      keys_set(cluster, up) ?:
-	      peers_create(cluster, nodes, up->nr_nodes) ?:
-	      gvm_beats_create(cluster->id, cluster->nodes, cluster->peers, &cluster->beats) ?:
+	      peers_create(cluster, nodes, up->nr_nodes, cluster->keys) ?:
+	      gvm_beats_create(cluster->id, GIANTVM_NODES_MAX, cluster->peers, &cluster->beats) ?:
 	      listener_create(cluster, nodes, up->nr_nodes);
 	if (err) {
 		gvm_cluster_destroy(cluster);
@@ -342,10 +372,84 @@ int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up 
 
 	if (err)
 		return err;
-	*same = cluster->id == up->id &&
-		cluster->nodes_digest == nodes_digest(nodes, up->nr_nodes);
+	*same = cluster->id == up->id && cluster->nr_nodes == up->nr_nodes &&
+		!memcmp(cluster->list, nodes, up->nr_nodes * sizeof(*nodes));
 	kvfree(nodes);
 	return *same ? keys_compare(cluster, up, same) : 0;
+}
+
+/*
+ * Whether all nodes of the cluster are in that list, under the same addresses and with these keys,
+ * and lend memory if they did: homes are asked for regions, and known, by that role.
+ */
+static bool list_follows(const struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+			 unsigned int nr, u8 (*keys)[AUTH_BYTES])
+{
+	const struct giantvm_node *was, *is;
+	unsigned int i;
+
+	for (i = 0; i < cluster->nr_nodes; i++) {
+		was = &cluster->list[i];
+		is = node_find(nodes, nr, was->id);
+		if (!is || is->port != was->port ||
+		    memcmp(is->address, was->address, sizeof(is->address)) ||
+		    was->roles & ~is->roles & GIANTVM_ROLE_MEM)
+			return false;
+		if (cluster->auth && was->id != cluster->id &&
+		    crypto_memneq(keys[cluster->pair_keys ? is - nodes : 0],
+				  cluster->peers[was->id]->key, AUTH_BYTES))
+			return false;
+	}
+	return true;
+}
+
+static int cluster_take(struct gvm_cluster *cluster, const struct giantvm_up *up,
+			struct giantvm_node *nodes, u8 (*keys)[AUTH_BYTES])
+{
+	int err;
+
+	if (cluster->id != up->id || !list_follows(cluster, nodes, up->nr_nodes, keys))
+		return -EBUSY;
+	err = peers_create(cluster, nodes, up->nr_nodes, keys);
+	if (err)
+		return err;
+	homes_set(cluster, nodes, up->nr_nodes);
+	WRITE_ONCE(cluster->links.nr_nodes, up->nr_nodes);
+	cluster->nodes = nodes[up->nr_nodes - 1].id + 1;
+	gvm_info("the list has %u nodes now, %u of them lend memory\n", up->nr_nodes,
+		 cluster->nr_homes);
+	return 0;
+}
+
+int gvm_cluster_grow(struct gvm_cluster *cluster, const struct giantvm_up *up)
+{
+	u8 (*keys)[AUTH_BYTES] = NULL;
+	struct giantvm_node *nodes;
+	unsigned int nr_keys = 0;
+	int err;
+
+	if (!cluster->auth != !up->key_bytes ||
+	    cluster->pair_keys != !!(up->flags & GIANTVM_UP_PAIRS))
+		return -EBUSY;
+	err = nodes_take(up, &nodes);
+	if (err)
+		return err;
+	if (cluster->auth)
+		err = keys_copy(cluster->auth, up, &keys, &nr_keys);
+	if (!err)
+		err = cluster_take(cluster, up, nodes, keys);
+	if (err) {
+		kvfree(nodes);
+		keys_free(keys, nr_keys);
+		return err;
+	}
+	kvfree(cluster->list);
+	cluster->list = nodes;
+	cluster->nr_nodes = up->nr_nodes;
+	keys_free(cluster->keys, cluster->nr_keys);
+	cluster->keys = keys;
+	cluster->nr_keys = nr_keys;
+	return 0;
 }
 
 void gvm_cluster_destroy(struct gvm_cluster *cluster)
@@ -355,7 +459,7 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster)
 	if (!cluster)
 		return;
 	listener_destroy(cluster);
-	for (i = 0; cluster->peers && i < cluster->nodes; i++)
+	for (i = 0; cluster->peers && i < GIANTVM_NODES_MAX; i++)
 		if (cluster->peers[i])
 			gvm_peer_shutdown(cluster->peers[i]);
 	gvm_links_exit(&cluster->links);
@@ -364,7 +468,7 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster)
 	gvm_buffers_exit();
 	gvm_auth_destroy(cluster->auth);
 	keys_free(cluster->keys, cluster->nr_keys);
-	kfree(cluster->homes);
+	kvfree(cluster->homes);
 	kvfree(cluster->list);
 	put_net(cluster->net);
 	kfree(cluster);
@@ -385,5 +489,6 @@ int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id)
 
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id)
 {
-	return id < cluster->nodes ? cluster->peers[id] : NULL;
+	/* Pairs with the release of peers_create(). */
+	return id < GIANTVM_NODES_MAX ? smp_load_acquire(&cluster->peers[id]) : NULL;
 }

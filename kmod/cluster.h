@@ -23,17 +23,19 @@ struct gvm_cluster {
 	u64 serial; /* another for each GIANTVM_UP since the module was loaded */
 	struct net *net; /* the network namespace of the caller of UP */
 	u16 id; /* this node */
+	/* Under the device's mutex, as the list may grow: */
 	u16 nodes; /* the highest id, plus 1 */
 	u16 nr_nodes;
 	struct giantvm_node *list; /* the user's, by id: [nr_nodes] */
 	u16 nr_homes;
-	u16 *homes; /* ids with the role mem, ascending */
-	u64 nodes_digest; /* of the list and lease_ms, which must be equal on all nodes */
+	u16 *homes; /* ids with the role mem, ascending: [nr_homes] of GIANTVM_NODES_MAX */
+
 	struct auth *auth; /* NULL: no key */
 	bool pair_keys; /* keys[] are those with each node of the list, not one for all */
 	u8 (*keys)[AUTH_BYTES]; /* as gvm_auth_extract() gives them: [nr_keys] */
 	unsigned int nr_keys;
-	struct gvm_peer **peers; /* [nodes]; NULL where there is none, and for this node */
+	/* [GIANTVM_NODES_MAX]; NULL where there is none, and for this node. Peers are only added. */
+	struct gvm_peer **peers;
 	struct beats *beats;
 
 	struct socket *listener;
@@ -51,6 +53,12 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 		       struct gvm_cluster **out);
 /* *same: whether `up` has this cluster's list, id and key. */
 int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
+/*
+ * Takes another list in the place of the cluster's: with more nodes, or more that lend memory.
+ * -EBUSY: it lacks one of these, or has another address of one, another key or id. Under the
+ * device's mutex.
+ */
+int gvm_cluster_grow(struct gvm_cluster *cluster, const struct giantvm_up *up);
 /*
  * Ends every connection, and waits until all are freed. The caller has ended all regions before.
  */

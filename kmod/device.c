@@ -53,7 +53,7 @@ static long device_up(void __user *argument)
 	err = gvm_cluster_same(gvm_membership.cluster, &up, &same);
 	if (err)
 		return err;
-	return same ? 0 : -EBUSY;
+	return same ? 0 : gvm_cluster_grow(gvm_membership.cluster, &up);
 }
 
 /* Leaves a closed region; drops the mutex while its pages go home. */
@@ -259,7 +259,10 @@ static long homes_wanted(const struct giantvm_region *wish, struct home_list *ho
 		gvm_homes_choose(homes, gvm_membership.cluster, wish->name);
 		return 0;
 	}
-	*homes = (struct home_list){ .nr = wish->nr_homes };
+	*homes = (struct home_list){
+		.nr = wish->nr_homes,
+		.relays = gvm_membership.cluster->nodes,
+	};
 	memcpy(homes->ids, wish->homes, wish->nr_homes * sizeof(*homes->ids));
 	sort(homes->ids, homes->nr, sizeof(*homes->ids), by_id, NULL);
 	return gvm_homes_known(homes, gvm_membership.cluster) ? 0 : -EADDRNOTAVAIL;

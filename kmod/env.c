@@ -26,8 +26,13 @@ static void env_send(void *context, u16 to, const struct ivy_msg *m, const void 
 	struct folio *frame = NULL;
 	unsigned int i;
 
-	if (!peer)
+	if (!peer) {
+		/* A tree of relays has places for nodes that there are not. */
+		if (m->type != IVY_GETS && to < GIANTVM_NODES_MAX)
+			gvm_warn("%s: node %u is not in this node's list, and gets no answer: gvm dsm up with all nodes\n",
+				 region->name, to);
 		return;
+	}
 	if (m->flags & IVY_F_PAGE && !data) {
 		frame = gvm_frame_page(region, m->page);
 		if (WARN_ON_ONCE(!frame))

@@ -50,7 +50,7 @@ void gvm_hello_encode(const struct hello *hello, u8 *bytes)
 	put_unaligned_le16(hello->from, bytes + 8);
 	put_unaligned_le16(hello->to, bytes + 10);
 	put_unaligned_le32(hello->flags, bytes + 12);
-	put_unaligned_le64(hello->nodes_digest, bytes + 16);
+	put_unaligned_le64(hello->digest, bytes + 16);
 	memcpy(bytes + 24, hello->nonce, HELLO_NONCE_BYTES);
 }
 
@@ -63,7 +63,7 @@ int gvm_hello_decode(const u8 *bytes, struct hello *hello)
 	hello->from = get_unaligned_le16(bytes + 8);
 	hello->to = get_unaligned_le16(bytes + 10);
 	hello->flags = get_unaligned_le32(bytes + 12);
-	hello->nodes_digest = get_unaligned_le64(bytes + 16);
+	hello->digest = get_unaligned_le64(bytes + 16);
 	memcpy(hello->nonce, bytes + 24, HELLO_NONCE_BYTES);
 	return hello->flags & ~(HELLO_PROOF_NEEDED | HELLO_PAIR_KEYS) ? -EBADMSG : 0;
 }
@@ -84,6 +84,7 @@ void gvm_region_frame_encode(const struct region_frame *frame, u8 *bytes)
 	put_unaligned_le16(frame->homes.nr, bytes + 64);
 	for (i = 0; i < REGION_HOMES_MAX; i++)
 		put_unaligned_le16(frame->homes.ids[i], bytes + 66 + 2 * i);
+	put_unaligned_le16(frame->homes.relays, bytes + 98);
 }
 
 /* Ends with a zero, and has nothing behind the first one. */
@@ -108,7 +109,7 @@ static bool homes_are_listed(const struct home_list *homes)
 	for (; i < REGION_HOMES_MAX; i++)
 		if (homes->ids[i])
 			return false;
-	return true;
+	return homes->relays <= IVY_NODES_MAX && !homes->nr == !homes->relays;
 }
 
 int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
@@ -126,6 +127,7 @@ int gvm_region_frame_decode(const u8 *bytes, struct region_frame *frame)
 	frame->homes.nr = get_unaligned_le16(bytes + 64);
 	for (i = 0; i < REGION_HOMES_MAX; i++)
 		frame->homes.ids[i] = get_unaligned_le16(bytes + 66 + 2 * i);
+	frame->homes.relays = get_unaligned_le16(bytes + 98);
 	if (frame->word < REGION_ASK || frame->word > REGION_OPEN || frame->share >= SHARES ||
 	    frame->flags & ~(REGION_COMPLETE | REGION_CREATOR | REGION_FULL) || bytes[3] ||
 	    !name_is_padded(frame->name) || !homes_are_listed(&frame->homes) ||

@@ -14,11 +14,11 @@
  * MESSAGEs flow, each with one message of the protocol core (ivy/wire.h), and REGIONs, all of them
  * sealed. HELLO:
  *
- *	0	8	"GVM-IVY\10" (octal); the last byte is the version
+ *	0	8	"GVM-IVY\11" (octal); the last byte is the version
  *	8	2	from: the sender's node id
  *	10	2	to
  *	12	4	flags: 1: a PROOF is needed; 2: each pair of nodes has a key of its own
- *	16	8	digest of the list of nodes and of lease_ms, which all nodes must share
+ *	16	8	digest of the addresses of both nodes in the sender's list, and of lease_ms
  *	24	16	random
  *
  * REGION is a question about a region, an offer of one, its withdrawal, an answer (agree.h), or how
@@ -38,6 +38,7 @@
  *	32	32	its name, padded with zeros; the last byte is zero
  *	64	2	how many homes it has; 0 where `pages` is
  *	66	32	their ids, 2 bytes each, ascending; then zeros
+ *	98	2	how many nodes relay reads for it: those with lower ids; 0 where `pages` is
  *
  * From the key of all nodes, or of these two, HKDF (RFC 5869, with SHA-256) makes bytes for four
  * uses in this connection, 32 for each: the salt is "GVM-IVY", the info one byte, the use, and both
@@ -66,11 +67,11 @@
 #define FRAME_BODY_BYTES_MAX IVY_MSG_MAX
 #define FRAME_BYTES_MAX (FRAME_HEAD_BYTES + FRAME_BODY_BYTES_MAX + SEAL_BYTES)
 #define HELLO_BYTES 40
-#define HELLO_VERSION 8
+#define HELLO_VERSION 9
 #define HELLO_VERSION_AT 7
 #define HELLO_NONCE_BYTES 16
 #define PROOF_BYTES 32
-#define REGION_FRAME_BYTES 98
+#define REGION_FRAME_BYTES 100
 #define REGION_HOMES_MAX 16
 #define REGION_NAME_BYTES 32
 
@@ -93,7 +94,7 @@ struct frame_head {
 struct hello {
 	u16 from, to;
 	u32 flags;
-	u64 nodes_digest;
+	u64 digest;
 	u8 nonce[HELLO_NONCE_BYTES];
 };
 
@@ -120,6 +121,7 @@ enum region_share {
 struct home_list {
 	u16 nr;
 	u16 ids[REGION_HOMES_MAX]; /* ascending; zeros behind them */
+	u16 relays; /* above the ids of its creator's list: see `relays` of struct ivy_params */
 };
 
 struct region_frame {

@@ -45,7 +45,7 @@ void gvm_homes_choose(struct home_list *homes, const struct gvm_cluster *cluster
 	for (i = 0; name[i]; i++)
 		first = (first * 31 + name[i]) % all;
 	over = first + nr > all ? first + nr - all : 0; /* beyond the end: from 0 on */
-	*homes = (struct home_list){ .nr = nr };
+	*homes = (struct home_list){ .nr = nr, .relays = cluster->nodes };
 	for (i = 0; i < nr; i++)
 		homes->ids[i] = cluster->homes[i < over ? i : first + i - over];
 }

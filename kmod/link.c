@@ -530,7 +530,7 @@ void gvm_link_bound_unproven(struct links *links)
 	struct link *link, *oldest = NULL;
 
 	spin_lock(&links->lock);
-	if (links->nr_unproven > UNPROVEN_MAX + links->nr_nodes) {
+	if (links->nr_unproven > UNPROVEN_MAX + READ_ONCE(links->nr_nodes)) {
 		list_for_each_entry_reverse(link, &links->list, list) {
 			if (link->unproven) {
 				oldest = link;

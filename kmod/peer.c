@@ -519,5 +519,6 @@ void gvm_peer_destroy(struct gvm_peer *peer)
 	peer_queue_drop(peer);
 	gvm_buffer_put(peer->frame);
 	mutex_destroy(&peer->transmit);
+	memzero_explicit(peer->key, sizeof(peer->key));
 	kfree(peer);
 }

@@ -15,6 +15,7 @@
 #include <linux/spinlock.h>
 #include <linux/workqueue.h>
 
+#include "auth.h"
 #include "frame.h"
 
 struct gvm_cluster;
@@ -42,7 +43,8 @@ struct gvm_peer {
 	struct links *links;
 	u16 self, id; /* node ids: this node's, the peer's */
 	struct sockaddr_storage address;
-	const u8 *key; /* one of the cluster's; NULL: there is none */
+	u8 key[AUTH_BYTES]; /* where the cluster has any */
+	u64 digest; /* of both nodes' addresses and lease_ms, which both must have alike */
 
 	spinlock_t lock;
 	struct list_head queue; /* under lock */

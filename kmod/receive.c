@@ -16,7 +16,7 @@
 static int message_unpack(const struct gvm_peer *peer, const u8 *body, unsigned int bytes,
 			  struct ivy_msg *m, const u8 **data)
 {
-	int err = ivy_msg_check(body, bytes, peer->cluster->nodes, U64_MAX);
+	int err = ivy_msg_check(body, bytes, IVY_NODES_MAX, U64_MAX);
 
 	if (err)
 		return err;

@@ -40,7 +40,8 @@ static int region_core_create(struct gvm_region *region)
 	struct gvm_cluster *cluster = region->cluster;
 	struct ivy_params params = {
 		.id = cluster->id,
-		.nodes = cluster->nodes,
+		.nodes = GIANTVM_NODES_MAX, /* the list may grow */
+		.relays = region->homes.relays,
 		.nhomes = region->homes.nr,
 		.homes = region->homes.ids,
 		.pages = region->pages,
@@ -182,8 +183,10 @@ int gvm_region_join(struct gvm_cluster *cluster, const struct region_wish *wish,
 	int err;
 
 	if (!gvm_region_name_valid(wish->name) || !wish->pages || !wish->id ||
-	    !gvm_homes_known(&wish->homes, cluster))
+	    !wish->homes.relays)
 		return -EINVAL;
+	if (!gvm_homes_known(&wish->homes, cluster))
+		return -EADDRNOTAVAIL;
 	if (wish->pages > MAX_LFS_FILESIZE >> PAGE_SHIFT)
 		return -E2BIG;
 	region = gvm_region_find(wish->name);

@@ -188,7 +188,8 @@ const char *giantvm_why(int err)
 		return "the directory of this host's share of it does not fit into a quarter of its "
 		       "memory";
 	case EADDRNOTAVAIL:
-		return "one of --homes is no node that lends memory, or is there twice (gvm dsm status)";
+		return "one of its homes is no node that lends memory in this host's list, or is there "
+		       "twice (gvm dsm status)";
 	case EADDRINUSE:
 		return "its messages would look like those of a region that is joined (create it anew)";
 	case EINVAL:

@@ -70,7 +70,7 @@ void ivy_ahead_fault(struct ivy *c, u64 page, enum ivy_access access)
 	u64 window, from, to;
 
 	/* Many nodes that read the same pages are served through trees, page by page. */
-	if (!s || (access != IVY_WRITE && c->p.nodes > c->p.relay_above))
+	if (!s || (access != IVY_WRITE && c->p.relays > c->p.relay_above))
 		return;
 	s->next = page + 1;
 	s->n += s->n < c->p.ahead;

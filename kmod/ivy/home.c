@@ -74,7 +74,7 @@ static void rx_gets(struct ivy *c, const struct ivy_msg *m)
 	u32 i, k;
 
 	/* In large clusters requests that arrive together are served together. */
-	if (c->p.nodes > c->p.relay_above && !retry && m->count && !(m->flags & IVY_F_AHEAD)) {
+	if (c->p.relays > c->p.relay_above && !retry && m->count && !(m->flags & IVY_F_AHEAD)) {
 		ivy_relay_gather(c, m, ivy_home_batch);
 		return;
 	}

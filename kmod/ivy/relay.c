@@ -10,9 +10,13 @@
 
 u16 ivy_relay_up(const struct ivy *c, u16 home)
 {
-	u32 n = c->p.nodes, place = (c->p.id + n - home) % n;
+	u32 n = c->p.relays, place;
 
-	if (n <= c->p.relay_above || !place)
+	/* Those that are no relays ask the home, or those whose home is none. */
+	if (n <= c->p.relay_above || home >= n || c->p.id >= n)
+		return home;
+	place = (c->p.id + n - home) % n;
+	if (!place)
 		return home;
 	return (u16)((home + (place - 1) / c->p.fanout) % n);
 }

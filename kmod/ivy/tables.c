@@ -8,8 +8,8 @@ bool ivy_params_ok(const struct ivy_params *p)
 {
 	return p->nodes && p->nodes <= IVY_NODES_MAX && p->id < p->nodes && p->nhomes &&
 	       p->nhomes <= p->nodes && p->homes && p->pages && p->pages < 1ull << 52 && p->start &&
-	       p->start < IVY_TXN_MAX && p->margin_ns <= p->lease_ns && p->fanout <= IVY_LIST_MAX &&
-	       p->hold_ns < 1ull << 40 && p->hold_doublings <= 8 &&
+	       p->start < IVY_TXN_MAX && p->margin_ns <= p->lease_ns && p->relays <= p->nodes &&
+	       p->fanout <= IVY_LIST_MAX && p->hold_ns < 1ull << 40 && p->hold_doublings <= 8 &&
 	       p->hold_ns << p->hold_doublings < 1ull << 41;
 }
 
@@ -25,6 +25,8 @@ void ivy_params_default(struct ivy_params *p)
 		p->fanout = 22;
 	if (!p->relay_above)
 		p->relay_above = 128;
+	if (!p->relays)
+		p->relays = p->nodes;
 }
 
 /* Copies the homes; -EINVAL if one is no node, or is listed twice. */

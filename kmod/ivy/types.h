@@ -128,8 +128,8 @@ struct ivy_env {
 };
 
 /*
- * Equal on every node of a region, except `id`, `start` and `pairs`. ivy_create() copies `homes`. A
- * field whose comment gives a default takes it if it is 0.
+ * Equal on every node of a region, except `id`, `start` and `pairs`, and `nodes` where `relays` is
+ * given. ivy_create() copies `homes`. A field whose comment gives a default takes it if it is 0.
  */
 struct ivy_params {
 	u16 id;	    /* this node */
@@ -162,7 +162,8 @@ struct ivy_params {
 	u64 retry_ns;	 /* default 200 ms: an unanswered message is sent again after this */
 	u16 fanout;	 /* default 22: children of a node in a tree of messages; 1: a chain */
 	u16 ahead;	 /* pages that are requested before a fault on them, at most; 0: none */
-	u16 relay_above; /* default 128: with more nodes, read requests go up a tree */
+	u16 relay_above; /* default 128: with more relays, read requests go up a tree of them */
+	u16 relays;	 /* default `nodes`: the nodes with lower ids relay; there may be others */
 };
 
 /* Counts since the start. */

@@ -9,9 +9,12 @@
  * memory-backend-file. It stays joined until GIANTVM_LEAVE, also without an open file, since other
  * hosts may need the pages that this one holds.
  *
- * Every node must be given the same list of nodes, and the module the same lease_ms, which decides
- * when a page may be given to another node. Peers compare both, and refuse a node that differs. If
- * two hosts have each created a region of one name, these are two regions, which share no page.
+ * Two nodes must have the same ids and addresses for each other, and the module the same lease_ms,
+ * which decides when a page may be given to another node: peers compare these, and refuse a node
+ * that differs. The list may grow: GIANTVM_UP once more, with a list that has all nodes of the
+ * former one, on every node, and then on the new ones. Until a node has the new list it gives no
+ * page to those that are missing in its own, and others wait for pages that it is to give to those.
+ * If two hosts have each created a region of one name, these are two regions, which share no page.
  *
  * A region is not mapped (EOPNOTSUPP) while this host's KVM uses shadow paging: ept=0 or npt=0. A
  * process that maps one and whose guest runs a nested guest is killed.
@@ -149,7 +152,8 @@ struct giantvm_stats {
 
 /*
  * Makes this host a node of the cluster.
- * EBUSY: already up with another list, id or key.
+ * EBUSY: already up with another id or key, or with nodes that the list lacks, or has at another
+ *	address or without the role mem, which they had.
  * EALREADY: GIANTVM_DOWN is under way.
  * ENOENT: id is not in the list.
  * ENOKEY: there is no key, a node's address is not loopback, and GIANTVM_UP_OPEN is not set.
@@ -175,6 +179,7 @@ struct giantvm_stats {
  *	completed that, or was lost before.
  * EREMOTEIO: a node that lends memory could not join the region.
  * EALREADY: this node is leaving the region, or all regions.
+ * EADDRNOTAVAIL: a home of the region is not in this node's list, or without the role mem.
  * E2BIG: the region's directory would take more than a quarter of this host's memory, or the region
  *	is larger than a file can be.
  * ENOSPC: the share of this node, or of another one that lends memory, would take more than that

@@ -127,6 +127,8 @@ static void hello_try(const u8 *body)
 
 /* ---- the handshake ---- */
 
+#define DIGEST 0x1122334455667788u /* that of a peer, without its id */
+
 struct peers {
 	struct gvm_cluster cluster;
 	struct gvm_peer *list[NODES];
@@ -138,12 +140,13 @@ struct peers {
 static void peers_init(struct peers *p, bool has_key, bool outgoing, bool pairs)
 {
 	memset(p, 0, sizeof(*p));
-	p->cluster = (struct gvm_cluster){
-		.id = SELF, .nodes = NODES, .peers = p->list, .nodes_digest = 0x1122334455667788};
+	p->cluster = (struct gvm_cluster){.id = SELF, .nodes = NODES, .peers = p->list};
 	p->cluster.auth = has_key ? &auth_ours : NULL;
 	p->cluster.pair_keys = has_key && pairs;
 	for (unsigned int i = 0; i < NODES; i++) {
-		p->peer[i] = (struct gvm_peer){.cluster = &p->cluster, .id = (u16)i, .self = SELF, .key = pair_keys[i]};
+		p->peer[i] = (struct gvm_peer){
+			.cluster = &p->cluster, .id = (u16)i, .self = SELF, .digest = DIGEST + i};
+		memcpy(p->peer[i].key, pair_keys[i], sizeof(p->peer[i].key));
 		p->list[i] = i == SELF || i == 3 ? NULL : &p->peer[i];
 	}
 	p->link.links = &p->cluster.links;
@@ -159,7 +162,7 @@ static bool hello_is_right(const struct peers *p, const u8 *body)
 
 	return !gvm_hello_decode(body, &hello) && hello.from < NODES && p->list[hello.from] &&
 	       (!p->link.outgoing || hello.from == PEER) && hello.to == SELF &&
-	       hello.nodes_digest == p->cluster.nodes_digest &&
+	       hello.digest == DIGEST + hello.from &&
 	       hello.flags == hello_flags(&p->cluster);
 }
 
@@ -202,7 +205,7 @@ static void frame_make(const struct peers *p, bool proof, u8 *frame)
 	struct hello hello = {.from = PEER,
 			      .to = SELF,
 			      .flags = hello_flags(&p->cluster),
-			      .nodes_digest = p->cluster.nodes_digest,
+			      .digest = DIGEST + PEER,
 			      .nonce = {9}};
 
 	gvm_frame_head_encode(&head, frame);

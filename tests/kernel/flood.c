@@ -3,13 +3,10 @@
  * A node of a cluster without a key that has lost its wits: it greets another node as the module
  * does (kmod/frame.h), and then withdraws offers of regions that it never made, one after the other.
  *
- *     flood ROLES NODE VICTIM SECONDS [STRANGERS]
+ *     flood NODE VICTIM SECONDS [STRANGERS]
  *
  * With STRANGERS it makes so many connections instead, on each of which it sends a part of a
- * greeting and no more; the victim ends those.
- *
- * ROLES: those of all nodes, a letter each, as in cluster.py. When the connection ends it makes
- * another one.
+ * greeting and no more; the victim ends those. When the connection ends it makes another one.
  */
 #define XXH_INLINE_ALL
 #include <arpa/inet.h>
@@ -27,10 +24,9 @@
 
 #define PORT 9999
 #define LEASE_MS 10000 /* the module's default */
-#define NODES_MAX 16
 #define HEAD_BYTES 8
 #define HELLO_BYTES 40
-#define REGION_BYTES 98
+#define REGION_BYTES 100
 #define SEAL_BYTES 16
 #define HELLO 1
 #define REGION 4
@@ -64,37 +60,35 @@ static struct sockaddr_in address(unsigned int node, uint16_t port)
 				    .sin_addr.s_addr = htonl(0x0a090001 + node)};
 }
 
-static uint64_t nodes_digest(const char *roles)
+static struct giantvm_node listed(unsigned int id)
 {
-	struct giantvm_node nodes[NODES_MAX] = {0};
-	unsigned int i, nr = (unsigned int)strlen(roles);
+	struct giantvm_node node = {.id = (uint16_t)id, .port = PORT};
+	struct sockaddr_in a = address(id, PORT);
 
-	for (i = 0; i < nr && i < NODES_MAX; i++) {
-		struct sockaddr_in a = address(i, PORT);
+	node.address[10] = node.address[11] = 0xff;
+	memcpy(&node.address[12], &a.sin_addr, 4);
+	return node;
+}
 
-		nodes[i].id = (uint16_t)i;
-		nodes[i].port = PORT;
-		nodes[i].roles = roles[i] == 'c'   ? GIANTVM_ROLE_CPU
-				 : roles[i] == 'm' ? GIANTVM_ROLE_MEM
-						   : GIANTVM_ROLE_CPU | GIANTVM_ROLE_MEM;
-		nodes[i].address[10] = nodes[i].address[11] = 0xff;
-		memcpy(&nodes[i].address[12], &a.sin_addr, 4);
-	}
-	return XXH64(nodes, nr * sizeof(nodes[0]), GIANTVM_ABI | (uint64_t)LEASE_MS << 32);
+static uint64_t digest(unsigned int a, unsigned int b)
+{
+	struct giantvm_node both[2] = {listed(a < b ? a : b), listed(a < b ? b : a)};
+
+	return XXH64(both, sizeof(both), GIANTVM_ABI | (uint64_t)LEASE_MS << 32);
 }
 
 /* A connection on which the other node has answered; -1: none. */
-static int greet(const char *roles, unsigned int node, unsigned int victim)
+static int greet(unsigned int node, unsigned int victim)
 {
 	struct sockaddr_in self = address(node, 0), to = address(victim, PORT);
 	uint8_t hello[HEAD_BYTES + HELLO_BYTES] = {0}, answer[sizeof(hello)];
 	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
 
 	head(hello, HELLO_BYTES, HELLO);
-	memcpy(hello + HEAD_BYTES, "GVM-IVY\10", 8);
+	memcpy(hello + HEAD_BYTES, "GVM-IVY\11", 8);
 	put(hello + HEAD_BYTES + 8, node, 2);
 	put(hello + HEAD_BYTES + 10, victim, 2);
-	put(hello + HEAD_BYTES + 16, nodes_digest(roles), 8);
+	put(hello + HEAD_BYTES + 16, digest(node, victim), 8);
 	put(hello + HEAD_BYTES + 24, (uint64_t)(now() * 1e9), 8);
 	if (!bind(fd, (void *)&self, sizeof(self)) && !connect(fd, (void *)&to, sizeof(to)) &&
 	    send(fd, hello, sizeof(hello), MSG_NOSIGNAL) == sizeof(hello) &&
@@ -151,16 +145,16 @@ static void flood(int fd, double until, unsigned long *sent)
 
 int main(int argc, char **argv)
 {
-	double until = now() + (argc > 4 ? atof(argv[4]) : 0);
+	double until = now() + (argc > 3 ? atof(argv[3]) : 0);
 	unsigned long sent = 0, connections = 0;
 	int fd;
 
-	if (argc == 6)
-		return strangers((unsigned int)atoi(argv[3]), (unsigned int)atoi(argv[5]), until);
-	if (argc != 5)
+	if (argc == 5)
+		return strangers((unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[4]), until);
+	if (argc != 4)
 		return 2;
 	while (now() < until) {
-		fd = greet(argv[1], (unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[3]));
+		fd = greet((unsigned int)atoi(argv[1]), (unsigned int)atoi(argv[2]));
 		if (fd < 0) {
 			usleep(20000);
 			continue;

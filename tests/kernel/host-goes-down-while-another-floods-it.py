@@ -15,7 +15,7 @@ def test(l):
     cluster = Cluster(l, 2, roles=ROLES, key="", up=False)
     zero, one = cluster.nodes
     zero.run("insmod /lib/giantvm_kvm.ko")
-    one.begin("flood %s 1 0 %d" % (ROLES, SECONDS_MAX))
+    one.begin("flood 1 0 %d" % SECONDS_MAX)
     for number in range(ROUNDS):
         cluster.up(zero, ROLES, "")
         zero.run("gvm dsm create ram 1M")

@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A region that one host creates is joined by those that lend memory, found by others under its name, and
 refused with another size; there is room for hundreds; it can be read as a file; a home that was away learns of it;
-and each mistake gets its sentence."""
+the list of nodes grows meanwhile; and each mistake gets its sentence."""
 
 from cluster import Cluster, expect, lab, main
 
@@ -164,6 +164,34 @@ def test(l):
     zero.run("gvm dsm create half 2M")
     fails(one, "join half 1M", "another size")
     one.run("gvm dsm join half 2M")
+
+    # The list grows while a region is in use. Until a node has the new one it gives nothing to those that its own lacks.
+    cluster.everywhere("gvm dsm down --force")
+    for node in zero, one:
+        cluster.up(node, "cb", cluster.key)
+    zero.run("gvm dsm create ram 1M")
+    zero.run(share + "fill 16 32 1")
+    for node in one, two:
+        cluster.up(node, "cbm", cluster.key)
+    two.run("gvm dsm join ram")
+    two.begin(share + "check 16 32 1")
+    zero.shell.until("dmesg | grep 'ram: node 2 is not in this node.s list'")
+    cluster.up(zero, "cbm", cluster.key)
+    two.answer()
+    zero.run("gvm dsm create --homes 2 grown 1M")
+    one.run("gvm dsm join grown")
+    cluster.everywhere("gvm dsm status grown && share /dev/gvm/grown {id} 3 count 20")
+    # One more that lends memory is one of the homes to choose from; none can stop, or be forgotten.
+    fails(one, "create --homes 0 lent 1M", "no node that lends memory")
+    for node in cluster.nodes:
+        cluster.up(node, "bbm", cluster.key)
+    one.run("gvm dsm create --homes 0 lent 1M")
+    two.run("gvm dsm join lent")
+    cluster.everywhere("share /dev/gvm/lent {id} 3 count 20")
+    for change in "/^2/d", "/^2/s/9999/9998/", "/^0/s/,mem//":
+        said = zero.run("sed %s /tmp/cluster.conf > /tmp/other.conf; "
+                        "gvm dsm up --conf /tmp/other.conf --id 0 --key /tmp/key 2>&1" % change, status=1)
+        expect("a node already" in said, "up with a list after %s says: %s", change, said)
     cluster.close()
 
 

@@ -1004,7 +1004,7 @@ static void begin(unsigned int c)
 	self = -1;
 	for (unsigned int n = 0; n < NODES; n++)
 		node_init(n, now->homes | now->limits.others);
-	homes_now = (struct home_list){0};
+	homes_now = (struct home_list){.relays = NODES};
 	for (unsigned int n = 0; n < NODES; n++)
 		if (now->homes >> n & 1)
 			homes_now.ids[homes_now.nr++] = (u16)n;

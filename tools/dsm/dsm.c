@@ -194,7 +194,8 @@ static int up_say(int err, const struct options *o, const char *addr)
 {
 	switch (err) {
 	case EBUSY:
-		say("this host is a node already, with another id, list or key: gvm dsm down first");
+		say("this host is a node already, with another id or key, or a list that this one does not "
+		    "only add to: gvm dsm down first");
 		break;
 	case EALREADY:
 		say("gvm dsm down is under way");
