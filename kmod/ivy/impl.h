@@ -7,6 +7,7 @@
  *	wire.c		the bytes of a message
  *	heap.c		what is due next
  *	copyset.c	a set of nodes
+ *	carry.c		renewals of other nodes' leases, on their way to a home
  *	pair.c		the leases between two nodes, of all regions: one for all instances
  *	send.c		a message on its way out, or round to this node itself
  *	lease.c		the leases between this node and the others, and messages under them
@@ -80,6 +81,8 @@ enum ivy_mutant {
 	IVY_MUTANT_BEAT_UNREAD,		 /* a home renews its leases, whatever the node has */
 	IVY_MUTANT_BEAT_ANEW,		 /* leases from what a home was count for those from it */
 	IVY_MUTANT_BEAT_LATER,		 /* an answer renews leases that began after its question */
+	IVY_MUTANT_BEAT_CARRIED,	 /* a carrier answers, before the home has */
+	IVY_MUTANT_BEAT_LOST,		 /* a carrier that is silent is asked again and again */
 	IVY_MUTANT_RUN_VERSIONS,	 /* what is said of a page is said of the next one */
 	IVY_MUTANT_AHEAD_OWNED,		 /* a page is granted as zeros though it is owned */
 	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it */
@@ -325,13 +328,26 @@ struct ivy_peer {
 
 /* ---- pair.c ---- */
 
+#define IVY_CARRY_GROUP 101u /* nodes with neighbouring ids, of which one carries; a prime */
+
 /* Another node: this node's leases from it (`my`), and its leases from this one (`its`). */
 struct ivy_pair {
 	struct ivy_due due; /* of the next BEAT */
 	u64 my_sum, my_sent;
 	u64 its_sum, its_at; /* its_at: when the last BEAT arrived that renewed them */
-	u32 my_n;
+	u32 my_n, its_n;
+	u16 via;      /* the node that carries BEATs there; IVY_NONE: they go there directly */
+	bool carried; /* the last one went to that node, and has no answer yet */
 	bool other;
+};
+
+/* BEATs that are to be carried to a home together. */
+struct ivy_carried {
+	struct ivy_carried *next;
+	u64 at;	  /* when they are sent, if there are any */
+	u64 sent; /* when the last ones were */
+	u16 home, n;
+	u8 list[IVY_LIST_BYTES];
 };
 
 struct ivy_pairs {
@@ -342,7 +358,19 @@ struct ivy_pairs {
 	u32 nchunks;		  /* made */
 	struct ivy_heap heap;
 	u64 told; /* the time last told to wake() */
+	u32 its_nodes; /* that have leases from this one */
+	struct ivy_carried *carried;
+	u32 ncarried;
+	u64 carry_at; /* the earliest of theirs */
+	u8 *list;     /* of the answer that is being made */
 };
+
+/* ---- carry.c ---- */
+/* Takes a node's BEAT, which goes to that home within a quarter of a lease; or drops it. */
+void ivy_carry_add(struct ivy_pairs *ps, u16 home, const struct ivy_beat *beat);
+/* Sends what is due. */
+void ivy_carry_tick(struct ivy_pairs *ps);
+void ivy_carry_free(struct ivy_pairs *ps);
 
 struct ivy_pair *ivy_pair_get(const struct ivy_pairs *ps, u16 node);
 

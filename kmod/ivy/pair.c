@@ -38,8 +38,10 @@ static bool chunk_make(struct ivy_pairs *ps, u32 i)
 			ps->env->free(ps->ctx, chunk, IVY_PEER_CHUNK * sizeof(*chunk));
 		return false;
 	}
-	for (k = 0; k < IVY_PEER_CHUNK; k++)
+	for (k = 0; k < IVY_PEER_CHUNK; k++) {
 		chunk[k].due.node = (u16)(i * IVY_PEER_CHUNK + k);
+		chunk[k].via = IVY_NONE;
+	}
 	ps->chunks[i] = chunk;
 	due = ivy_heap_widen(&ps->heap, due, cap);
 	if (due)
@@ -63,14 +65,21 @@ static void lock(struct ivy_pairs *ps)
 	ps->env->lock(ps->ctx);
 }
 
-/* The last thing that a call does. */
-static void unlock(struct ivy_pairs *ps)
+static u64 due(const struct ivy_pairs *ps)
 {
 	const struct ivy_due *first = ivy_heap_first(&ps->heap);
 
-	if (first && first->at < ps->told) {
-		ps->told = first->at;
-		ps->env->wake(ps->ctx, first->at);
+	return first && first->at < ps->carry_at ? first->at : ps->carry_at;
+}
+
+/* The last thing that a call does. */
+static void unlock(struct ivy_pairs *ps)
+{
+	u64 at = due(ps);
+
+	if (at < ps->told) {
+		ps->told = at;
+		ps->env->wake(ps->ctx, at);
 	}
 	ps->env->unlock(ps->ctx);
 }
@@ -85,14 +94,27 @@ static u64 now(const struct ivy_pairs *ps)
 static void beat(struct ivy_pairs *ps, struct ivy_pair *pair)
 {
 	u64 again = ps->p.retry_ns < ps->p.lease_ns / 4 ? ps->p.retry_ns : ps->p.lease_ns / 4;
+	u16 home = pair->due.node;
+	struct ivy_beat b = {
+		.node = ps->p.id, .ver = now(ps), .who = pair->my_sum, .inc = ps->p.start};
 	struct ivy_msg m = {.type = IVY_BEAT,
 			    .src = ps->p.id,
-			    .ver = now(ps),
-			    .who = pair->my_sum,
-			    .inc = ps->p.start};
+			    .to = home,
+			    .ver = b.ver,
+			    .who = b.who,
+			    .inc = b.inc};
 
-	ivy_heap_set(&ps->heap, &pair->due, m.ver + again);
-	ps->env->send(ps->ctx, pair->due.node, &m);
+	/* The carrier has not answered. */
+	if (pair->carried && !IVY_MUTANT(BEAT_LOST))
+		pair->via = IVY_NONE;
+	pair->carried = pair->via != IVY_NONE;
+	if (pair->carried)
+		again += ps->p.lease_ns / 4; /* for so long the carrier may keep it */
+	ivy_heap_set(&ps->heap, &pair->due, b.ver + again);
+	if (pair->via == ps->p.id)
+		ivy_carry_add(ps, home, &b);
+	else
+		ps->env->send(ps->ctx, pair->carried ? pair->via : home, &m);
 }
 
 u64 ivy_pair_my_begin(struct ivy_pairs *ps, u16 node, u64 lease)
@@ -121,6 +143,7 @@ void ivy_pair_my_end(struct ivy_pairs *ps, u16 node, u64 lease)
 	pair->my_sum -= lease;
 	if (!--pair->my_n) {
 		pair->other = false;
+		pair->carried = false;
 		ivy_heap_set(&ps->heap, &pair->due, IVY_NEVER);
 	}
 	unlock(ps);
@@ -158,16 +181,24 @@ bool ivy_pair_its_begin(struct ivy_pairs *ps, u16 node, u64 lease)
 
 	lock(ps);
 	pair = pair_make(ps, node);
-	if (pair)
+	if (pair) {
 		pair->its_sum += lease;
+		ps->its_nodes += !pair->its_n++;
+	}
 	unlock(ps);
 	return pair;
+}
+
+static void its_end(struct ivy_pairs *ps, struct ivy_pair *pair, u64 lease)
+{
+	pair->its_sum -= lease;
+	ps->its_nodes -= !--pair->its_n;
 }
 
 void ivy_pair_its_end(struct ivy_pairs *ps, u16 node, u64 lease)
 {
 	lock(ps);
-	ivy_pair_get(ps, node)->its_sum -= lease;
+	its_end(ps, ivy_pair_get(ps, node), lease);
 	unlock(ps);
 }
 
@@ -180,7 +211,7 @@ u64 ivy_pair_its_expire(struct ivy_pairs *ps, u16 node, u64 lease, u64 lease_ns)
 	pair = ivy_pair_get(ps, node);
 	end = pair->its_at ? pair->its_at + lease_ns : 0;
 	if (end <= now(ps)) {
-		pair->its_sum -= lease;
+		its_end(ps, pair, lease);
 		end = 0;
 	}
 	unlock(ps);
@@ -189,34 +220,139 @@ u64 ivy_pair_its_expire(struct ivy_pairs *ps, u16 node, u64 lease, u64 lease_ns)
 
 /* ---- messages and time ---- */
 
+/*
+ * Who is to carry that node's next BEAT: a neighbour, or the node itself, that has been heard of
+ * lately. For each home it is another one; and none where few nodes have leases.
+ */
+static u16 carrier_of(const struct ivy_pairs *ps, u16 node)
+{
+	u32 first = node / IVY_CARRY_GROUP * IVY_CARRY_GROUP, k;
+	u32 at = (ps->p.id + IVY_CARRY_GROUP / 2) % IVY_CARRY_GROUP;
+
+	if (ps->its_nodes <= ps->p.carry_above)
+		return IVY_NONE;
+	for (k = 0; k < IVY_CARRY_GROUP; k++) {
+		/* Another order for each home, so that they do not all come to the same one. */
+		u16 id = (u16)(first + (at + k * (at + 1)) % IVY_CARRY_GROUP);
+		const struct ivy_pair *pair = ivy_pair_get(ps, id);
+
+		if (id != ps->p.id && pair && pair->its_n && pair->its_at &&
+		    pair->its_at + ps->p.lease_ns / 2 > now(ps))
+			return id;
+	}
+	return IVY_NONE;
+}
+
+static struct ivy_beat beat_answer(struct ivy_pairs *ps, const struct ivy_beat *b)
+{
+	struct ivy_pair *pair = ivy_pair_get(ps, b->node);
+	struct ivy_beat answer = {.node = b->node, .ver = b->ver, .who = IVY_NONE, .inc = b->inc};
+
+	if (!IVY_MUTANT(BEAT_UNREAD) && (!pair || pair->its_sum != b->who)) {
+		answer.flags = IVY_F_OTHER;
+	} else if (pair) {
+		pair->its_at = now(ps);
+		answer.who = carrier_of(ps, b->node);
+	}
+	return answer;
+}
+
+/* As a message without a list. */
+static void beaten_send(struct ivy_pairs *ps, u16 home, const struct ivy_beat *b)
+{
+	struct ivy_msg m = {.type = IVY_BEATEN,
+			    .flags = b->flags,
+			    .src = ps->p.id,
+			    .to = home,
+			    .ver = b->ver,
+			    .who = b->who,
+			    .inc = b->inc};
+
+	ps->env->send(ps->ctx, b->node, &m);
+}
+
+static struct ivy_beat beat_of(const struct ivy_msg *m)
+{
+	return (struct ivy_beat){
+		.node = m->src, .flags = m->flags, .ver = m->ver, .who = m->who, .inc = m->inc};
+}
+
+/* What a carrier brings: answered as one message, too. */
+static void rx_beats(struct ivy_pairs *ps, const struct ivy_msg *m)
+{
+	struct ivy_msg answer = {
+		.type = IVY_BEATEN, .src = ps->p.id, .to = ps->p.id, .list = ps->list};
+	u32 i;
+
+	for (i = 0; i < m->count; i++) {
+		struct ivy_beat b = ivy_list_beat(m, i);
+
+		if (b.node == ps->p.id)
+			continue;
+		b = beat_answer(ps, &b);
+		ivy_list_put_beat(ps->list, answer.count++, &b);
+	}
+	if (answer.count)
+		ps->env->send(ps->ctx, m->src, &answer);
+}
+
 static void rx_beat(struct ivy_pairs *ps, const struct ivy_msg *m)
 {
-	struct ivy_pair *pair = ivy_pair_get(ps, m->src);
-	struct ivy_msg answer = {.type = IVY_BEATEN, .src = ps->p.id, .ver = m->ver, .inc = m->inc};
+	struct ivy_beat b = beat_of(m);
 
-	if (!IVY_MUTANT(BEAT_UNREAD) && (!pair || pair->its_sum != m->who))
-		answer.flags = IVY_F_OTHER;
-	else if (pair)
-		pair->its_at = now(ps);
-	ps->env->send(ps->ctx, m->src, &answer);
+	if (m->to == ps->p.id && m->count) {
+		rx_beats(ps, m);
+	} else if (m->to == ps->p.id || IVY_MUTANT(BEAT_CARRIED)) {
+		b = m->to == ps->p.id ? beat_answer(ps, &b) : b;
+		beaten_send(ps, m->to, &b);
+	} else if (!m->count && m->to != m->src) {
+		ivy_carry_add(ps, m->to, &b);
+	}
+}
+
+/* The home's answer, which `from` has sent. */
+static void beaten(struct ivy_pairs *ps, u16 home, u16 from, const struct ivy_beat *b)
+{
+	struct ivy_pair *pair = ivy_pair_get(ps, home);
+	u64 turn = ps->p.lease_ns / 4, next;
+
+	/* Of another life of this node, or older than the last one, or nothing is to be renewed. */
+	if (!pair || !pair->my_n || b->inc != ps->p.start || b->ver > now(ps) ||
+	    b->ver <= pair->my_sent || (from != home && from != pair->via))
+		return;
+	pair->carried = false;
+	pair->via = IVY_NONE;
+	pair->other = b->flags & IVY_F_OTHER;
+	if (pair->other) {
+		/* A lease has just begun, or one is left of which the home's end has not come. */
+		ivy_heap_set(&ps->heap, &pair->due, b->ver + turn / 2);
+		return;
+	}
+	pair->my_sent = b->ver;
+	next = b->ver + turn;
+	/* Just before the carrier's next turn; and so that the home can be asked in time, too. */
+	if (from != home)
+		next = now(ps) + turn * 7 / 8 < next + turn / 4 ? now(ps) + turn * 7 / 8
+								: next + turn / 4;
+	if (b->who < ps->p.nodes && b->who != home && ps->p.retry_ns <= turn / 4)
+		pair->via = (u16)b->who;
+	ivy_heap_set(&ps->heap, &pair->due, next);
 }
 
 static void rx_beaten(struct ivy_pairs *ps, const struct ivy_msg *m)
 {
-	struct ivy_pair *pair = ivy_pair_get(ps, m->src);
+	struct ivy_beat b = beat_of(m);
+	u32 i;
 
-	/* Of another life of this node, or older than the last one, or nothing is to be renewed. */
-	if (!pair || !pair->my_n || m->inc != ps->p.start || m->ver > now(ps) ||
-	    m->ver <= pair->my_sent)
-		return;
-	pair->other = m->flags & IVY_F_OTHER;
-	if (pair->other) {
-		/* A lease has just begun, or one is left of which the home's end has not come. */
-		ivy_heap_set(&ps->heap, &pair->due, m->ver + ps->p.lease_ns / 8);
-		return;
+	if (!m->count)
+		beaten(ps, m->to, m->src, &b);
+	for (i = 0; m->to == m->src && i < m->count; i++) {
+		b = ivy_list_beat(m, i);
+		if (b.node == ps->p.id)
+			beaten(ps, m->src, ps->p.id, &b);
+		else
+			beaten_send(ps, m->src, &b);
 	}
-	pair->my_sent = m->ver;
-	ivy_heap_set(&ps->heap, &pair->due, m->ver + ps->p.lease_ns / 4);
 }
 
 void ivy_pairs_rx(struct ivy_pairs *ps, const struct ivy_msg *m)
@@ -238,18 +374,17 @@ void ivy_pairs_tick(struct ivy_pairs *ps)
 	lock(ps);
 	while ((due = ivy_heap_first(&ps->heap)) && due->at <= now(ps))
 		beat(ps, ivy_pair_get(ps, due->node));
+	ivy_carry_tick(ps);
 	ps->told = IVY_NEVER;
 	unlock(ps);
 }
 
 u64 ivy_pairs_due(struct ivy_pairs *ps)
 {
-	const struct ivy_due *first;
 	u64 at;
 
 	lock(ps);
-	first = ivy_heap_first(&ps->heap);
-	at = first ? first->at : IVY_NEVER;
+	at = due(ps);
 	unlock(ps);
 	return at;
 }
@@ -260,8 +395,10 @@ void ivy_pairs_joined(struct ivy_pairs *ps, u16 node)
 
 	lock(ps);
 	pair = ivy_pair_get(ps, node);
-	if (pair && pair->my_n)
+	if (pair && pair->my_n) {
+		pair->via = IVY_NONE;
 		beat(ps, pair);
+	}
 	unlock(ps);
 }
 
@@ -286,9 +423,13 @@ int ivy_pairs_create(const struct ivy_pairs_params *p, const struct ivy_pairs_en
 	ps->env = env;
 	ps->ctx = ctx;
 	ps->p = *p;
+	if (!ps->p.carry_above)
+		ps->p.carry_above = 128;
 	ps->told = IVY_NEVER;
+	ps->carry_at = IVY_NEVER;
 	ps->chunks = env->alloc(ctx, table_bytes(ps));
-	if (!ps->chunks) {
+	ps->list = env->alloc(ctx, IVY_LIST_BYTES);
+	if (!ps->chunks || !ps->list) {
 		ivy_pairs_destroy(ps);
 		return -ENOMEM;
 	}
@@ -310,5 +451,8 @@ void ivy_pairs_destroy(struct ivy_pairs *ps)
 		ps->env->free(ps->ctx, ps->heap.due, ps->heap.cap * sizeof(struct ivy_due *));
 	if (ps->chunks)
 		ps->env->free(ps->ctx, ps->chunks, table_bytes(ps));
+	if (ps->list)
+		ps->env->free(ps->ctx, ps->list, IVY_LIST_BYTES);
+	ivy_carry_free(ps);
 	ps->env->free(ps->ctx, ps, sizeof(*ps));
 }

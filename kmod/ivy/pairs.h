@@ -11,6 +11,13 @@
  * So BEATEN says of every lease that the node had when it sent that BEAT: the home had it, too,
  * when the BEAT arrived, and counts it from then. A lease that the node got later is none of these.
  *
+ * A home to which many nodes' BEATs would come has neighbours of them (by their ids) give these to
+ * one of them, the carrier: it tells each by BEATEN (`who`) whom to give the next one. The carrier
+ * sends what it has as one message, each quarter of a lease, and hands the answers on, each of
+ * which is the home's. A BEAT that has no answer goes to the home itself, which then names another
+ * carrier if it has not heard that one either. What was said above holds however long a BEAT takes
+ * and whoever brings it: the node counts from when it made it, and the home from when it has come.
+ *
  * Several cores call this, each under its own lock: lock() is below those. Nothing here calls a
  * core.
  */
@@ -37,6 +44,7 @@ struct ivy_pairs_params {
 	u16 id, nodes; /* as in struct ivy_params, as all below */
 	u64 start;
 	u64 lease_ns, retry_ns; /* with their defaults */
+	u16 carry_above;	/* default 128: with more nodes that have leases here, some carry */
 };
 
 /* One for each node, not for each region. 0, -EINVAL or -ENOMEM. */

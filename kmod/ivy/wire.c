@@ -14,6 +14,7 @@
 #define NEEDS_BODY 0x08u /* a page, or IVY_F_ZERO */
 #define NO_PAGE_NR 0x10u /* `page` has no meaning, and is 0 */
 #define FREE_WHO   0x20u /* `who` is a number of another kind */
+#define HAS_TO	   0x40u /* a node in the place of `more` */
 
 struct rule {
 	const char *name;
@@ -30,7 +31,7 @@ static const struct rule rules[IVY_TYPES] = {
 	[IVY_GETX] = {"GETX", 0, IVY_F_RETRY, NEEDS_WHO},
 	[IVY_SERVE] = {"SERVE", 8, 0, NEEDS_LIST | NEEDS_VER},
 	[IVY_DATA] = {"DATA", 8, IVY_F_PAGE | IVY_F_ZERO, NEEDS_LIST | NEEDS_VER | NEEDS_BODY},
-	[IVY_INV] = {"INV", 2, 0, NEEDS_LIST | NEEDS_VER},
+	[IVY_INV] = {"INV", 2, 0, NEEDS_LIST | NEEDS_VER | HAS_TO},
 	[IVY_ACK] = {"ACK", 2, 0, NEEDS_LIST | NEEDS_VER},
 	[IVY_GIVE] = {"GIVE", 0, IVY_F_NODATA, NEEDS_VER | NEEDS_WHO},
 	[IVY_GRANT] = {"GRANT", 0, IVY_F_PAGE | IVY_F_ZERO | IVY_F_BACK | IVY_F_LOSS,
@@ -44,8 +45,8 @@ static const struct rule rules[IVY_TYPES] = {
 	[IVY_HAVE] = {"HAVE", 0, 0, NEEDS_VER | NEEDS_WHO},
 	[IVY_MISS] = {"MISS", 0, 0, NEEDS_VER | NEEDS_WHO},
 	[IVY_LOST] = {"LOST", 0, 0, NEEDS_WHO},
-	[IVY_BEAT] = {"BEAT", 0, 0, NO_PAGE_NR | FREE_WHO},
-	[IVY_BEATEN] = {"BEATEN", 0, IVY_F_OTHER, NO_PAGE_NR},
+	[IVY_BEAT] = {"BEAT", IVY_BEAT_BYTES, 0, NO_PAGE_NR | FREE_WHO | HAS_TO},
+	[IVY_BEATEN] = {"BEATEN", IVY_BEAT_BYTES, IVY_F_OTHER, NO_PAGE_NR | FREE_WHO | HAS_TO},
 	[IVY_NOT] = {"NOT", 0, 0, NEEDS_WHO},
 };
 
@@ -88,9 +89,17 @@ int ivy_msg_bytes(const u8 *hdr)
 	const struct rule *r = rule_of(hdr[0]);
 	unsigned int count = (unsigned int)load(hdr + 6, 2);
 
-	if (!r || (hdr[1] & ~r->flags) || count > IVY_LIST_MAX || (count && !r->entry))
+	if (!r || (hdr[1] & ~r->flags) || count > IVY_LIST_MAX || (count && !r->entry) ||
+	    count * r->entry > IVY_LIST_BYTES)
 		return -EBADMSG;
 	return (int)(IVY_HDR_BYTES + count * r->entry + (hdr[1] & IVY_F_PAGE ? IVY_PAGE_BYTES : 0));
+}
+
+static bool has_to(u8 type)
+{
+	const struct rule *r = rule_of(type);
+
+	return r && (r->needs & HAS_TO);
 }
 
 static void header_unpack(const u8 *buf, struct ivy_msg *m)
@@ -98,8 +107,8 @@ static void header_unpack(const u8 *buf, struct ivy_msg *m)
 	m->type = buf[0];
 	m->flags = buf[1];
 	m->src = (u16)load(buf + 2, 2);
-	m->to = m->type == IVY_INV ? (u16)load(buf + 4, 2) : 0;
-	m->more = m->type == IVY_INV ? 0 : (u16)load(buf + 4, 2);
+	m->to = has_to(m->type) ? (u16)load(buf + 4, 2) : 0;
+	m->more = has_to(m->type) ? 0 : (u16)load(buf + 4, 2);
 	m->count = (u16)load(buf + 6, 2);
 	m->page = load(buf + 8, 8);
 	m->ver = load(buf + 16, 8);
@@ -108,12 +117,30 @@ static void header_unpack(const u8 *buf, struct ivy_msg *m)
 	m->list = m->count ? buf + IVY_HDR_BYTES : NULL;
 }
 
+/* With a list the header says nothing of its own, and what no field is has zeros. */
+static bool beats_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes)
+{
+	unsigned int i;
+
+	if (m->count && (m->flags || m->ver || m->who || m->inc))
+		return false;
+	for (i = 0; i < m->count; i++) {
+		const u8 *entry = m->list + i * IVY_BEAT_BYTES;
+
+		if (load(entry, 2) >= nodes || entry[2] & ~r->flags || load(entry + 3, 5))
+			return false;
+	}
+	return true;
+}
+
 static bool list_ok(const struct ivy_msg *m, const struct rule *r, u16 nodes)
 {
 	unsigned int i;
 
 	if ((r->needs & NEEDS_LIST) && !m->count)
 		return false;
+	if (r->entry == IVY_BEAT_BYTES)
+		return beats_ok(m, r, nodes);
 	for (i = 0; i < m->count; i++) {
 		u16 id = r->entry == 8 ? ivy_who_node(ivy_list_who(m, i)) : ivy_list_id(m, i);
 
@@ -196,7 +223,7 @@ size_t ivy_msg_pack(const struct ivy_msg *m, u8 *buf)
 	store(buf, m->type, 1);
 	store(buf + 1, m->flags, 1);
 	store(buf + 2, m->src, 2);
-	store(buf + 4, m->type == IVY_INV ? m->to : m->more, 2);
+	store(buf + 4, has_to(m->type) ? m->to : m->more, 2);
 	store(buf + 6, m->count, 2);
 	store(buf + 8, m->page, 8);
 	store(buf + 16, m->ver, 8);
@@ -215,6 +242,28 @@ u16 ivy_list_id(const struct ivy_msg *m, unsigned int i)
 u64 ivy_list_who(const struct ivy_msg *m, unsigned int i)
 {
 	return load(m->list + 8 * i, 8);
+}
+
+struct ivy_beat ivy_list_beat(const struct ivy_msg *m, unsigned int i)
+{
+	const u8 *entry = m->list + i * IVY_BEAT_BYTES;
+
+	return (struct ivy_beat){.node = (u16)load(entry, 2),
+				 .flags = entry[2],
+				 .ver = load(entry + 8, 8),
+				 .who = load(entry + 16, 8),
+				 .inc = load(entry + 24, 8)};
+}
+
+void ivy_list_put_beat(u8 *list, unsigned int i, const struct ivy_beat *beat)
+{
+	u8 *entry = list + i * IVY_BEAT_BYTES;
+
+	store(entry, beat->node, 2);
+	store(entry + 2, beat->flags, 6);
+	store(entry + 8, beat->ver, 8);
+	store(entry + 16, beat->who, 8);
+	store(entry + 24, beat->inc, 8);
 }
 
 void ivy_list_put_id(u8 *list, unsigned int i, u16 id)

@@ -7,7 +7,8 @@
  *
  *	 0 type u8	1 flags u8	2 src u16	4 to, more u16	6 count u16
  *	 8 page u64	16 ver u64	24 who u64	32 inc u64
- *	40 list: count x u64 (GETS, SERVE, DATA: `who`) or count x u16 (INV, ACK: node ids)
+ *	40 list: count x u64 (GETS, SERVE, DATA: `who`), count x u16 (INV, ACK: node ids), or
+ *	   count x struct ivy_beat (BEAT, BEATEN: node u16, flags u8, 5 zeros, ver, who, inc u64)
  *
  * A message with `more` is one for its page and one for each of so many after it: with the same
  * fields, but each with the next number in `who`, in the header or its list, if there is one. It
@@ -47,7 +48,10 @@ typedef uint64_t u64;
 #define IVY_PAGE_BYTES 4096u
 #define IVY_HDR_BYTES  40u
 #define IVY_LIST_MAX   640u /* entries of one message's list */
-#define IVY_MSG_MAX    (IVY_HDR_BYTES + IVY_LIST_MAX * 8u + IVY_PAGE_BYTES)
+#define IVY_LIST_BYTES (IVY_LIST_MAX * 8u)
+#define IVY_BEAT_BYTES 32u
+#define IVY_BEATS_MAX  (IVY_LIST_BYTES / IVY_BEAT_BYTES) /* entries of a list of BEATs */
+#define IVY_MSG_MAX    (IVY_HDR_BYTES + IVY_LIST_BYTES + IVY_PAGE_BYTES)
 
 /* A version that no page ever has, in GETX: the old contents are not needed. */
 #define IVY_VER_ANY (~0ull)
@@ -114,11 +118,19 @@ static inline u64 ivy_who_txn(u64 who)
 struct ivy_msg {
 	u8 type, flags;
 	u16 src;   /* the sender, checked by the transport */
-	u16 to;	   /* INV: where the ACK goes; else 0 */
-	u16 more;  /* further pages; INV: 0 */
+	u16 to;	   /* INV: where the ACK goes; BEAT, BEATEN: the home; else 0 */
+	u16 more;  /* further pages; 0 where there is `to` */
 	u16 count; /* entries of the list */
 	u64 page, ver, who, inc;
 	const u8 *list;
+};
+
+/* One node's BEAT, or the answer to it, in a list: what the header says in a message without one.
+ */
+struct ivy_beat {
+	u16 node;
+	u8 flags;
+	u64 ver, who, inc;
 };
 
 /* Bytes of one list entry of a message of that type; 0: such a message has no list. */
@@ -140,8 +152,10 @@ const u8 *ivy_msg_unpack(const u8 *buf, struct ivy_msg *m);
 /* Writes header and list (not the page) to `buf`, which has room for both; returns the bytes. */
 size_t ivy_msg_pack(const struct ivy_msg *m, u8 *buf);
 
-u16 ivy_list_id(const struct ivy_msg *m, unsigned int i);  /* INV, ACK */
-u64 ivy_list_who(const struct ivy_msg *m, unsigned int i); /* GETS, SERVE, DATA */
+u16 ivy_list_id(const struct ivy_msg *m, unsigned int i);		/* INV, ACK */
+u64 ivy_list_who(const struct ivy_msg *m, unsigned int i);		/* GETS, SERVE, DATA */
+struct ivy_beat ivy_list_beat(const struct ivy_msg *m, unsigned int i); /* BEAT, BEATEN */
+void ivy_list_put_beat(u8 *list, unsigned int i, const struct ivy_beat *beat);
 void ivy_list_put_id(u8 *list, unsigned int i, u16 id);
 void ivy_list_put_who(u8 *list, unsigned int i, u64 who);
 

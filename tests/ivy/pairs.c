@@ -5,12 +5,13 @@
  *
  *	pairs [-m MUTANT] [SEED [LAST]]
  *
- * Two nodes, of which one is the home of three regions: the other one uses some of them, joins and
- * leaves them; messages wait, overtake, come twice and are lost; either begins a region anew; time
- * passes in steps of which some are long, and ticks come when they like. Whenever the node may use
- * its pages of a region, the home has that very lease, to an end that is a margin later; or it
- *began the region anew, and makes nothing of these pages until then. And as long as nothing goes
- *wrong, leases take as many messages for three regions as for one.
+ * Three nodes, of which one is the home of three regions: the others use some of them, join and
+ * leave them, and with an odd seed one of them carries what both have to say; messages wait,
+ * overtake, come twice and are lost; each begins a region anew; time passes in steps of which some
+ * are long, and ticks come when they like. Whenever a node may use its pages of a region, the home
+ * has that very lease, to an end that is a margin later; or it began the region anew, and makes
+ * nothing of these pages until then. And as long as nothing goes wrong, leases take as many
+ *messages for three regions as for one.
  */
 #include "kmod/ivy/impl.h"
 #include "kmod/ivy/ivy.h"
@@ -26,7 +27,7 @@
 
 int ivy_mutant;
 
-enum { HOME, USER };
+enum { HOME, USER, OTHER, NODES };
 
 struct side {
 	struct ivy *core;
@@ -37,7 +38,7 @@ struct side {
 
 struct packet {
 	struct ivy_msg m;
-	u8 list[64];
+	u8 list[4 * IVY_BEAT_BYTES];
 	u8 region; /* REGIONS: of the pair */
 };
 
@@ -46,9 +47,11 @@ struct queue {
 	u32 n;
 };
 
-static struct side sides[REGIONS][2];
-static struct ivy_pairs *pairs[2];
-static struct queue queues[2]; /* to that node */
+static struct side sides[REGIONS][NODES];
+static struct ivy_pairs *pairs[NODES];
+static struct queue queues[NODES]; /* to that node */
+static bool carries;		   /* as soon as two nodes have leases */
+static u64 carried;		   /* messages that brought more than one BEAT */
 static u64 now, seed, random_state, starts;
 static u64 sent[IVY_TYPES];
 static bool memory_short; /* now and then */
@@ -69,11 +72,14 @@ static void put(u8 region, u16 dst, const struct ivy_msg *m)
 	struct packet *p = &q->p[q->n];
 
 	sent[m->type]++;
+	carried += m->type == IVY_BEAT && m->count > 1;
 	if (q->n == QUEUED)
 		return;
 	q->n++;
 	p->m = *m;
 	p->region = region;
+	if (m->count && m->count * ivy_entry_bytes(m->type) > sizeof(p->list))
+		abort();
 	if (m->count)
 		memcpy(p->list, m->list, m->count * ivy_entry_bytes(m->type));
 }
@@ -219,7 +225,7 @@ static void region_begin(u8 region, u8 node, bool closed)
 	static const u16 homes[] = {HOME};
 	struct side *side = &sides[region][node];
 	struct ivy_params p = {.id = node,
-			       .nodes = 2,
+			       .nodes = NODES,
 			       .nhomes = 1,
 			       .homes = homes,
 			       .pages = 1,
@@ -241,7 +247,7 @@ static void region_anew(u8 region, u8 node)
 {
 	struct side *side = &sides[region][node];
 
-	if (node == USER && pick(2))
+	if (node != HOME && pick(2))
 		ivy_leave(side->core);
 	ivy_destroy(side->core);
 	region_begin(region, node, node == HOME);
@@ -255,9 +261,13 @@ static void begin(void)
 	now = 0;
 	starts = 0;
 	random_state = 0x9e3779b97f4a7c15ull * (seed + 1);
-	for (i = 0; i < 2; i++) {
-		struct ivy_pairs_params p = {
-			.id = i, .nodes = 2, .start = 1, .lease_ns = LEASE_NS, .retry_ns = STEP_NS};
+	for (i = 0; i < NODES; i++) {
+		struct ivy_pairs_params p = {.id = i,
+					     .nodes = NODES,
+					     .start = 1,
+					     .lease_ns = LEASE_NS,
+					     .retry_ns = STEP_NS,
+					     .carry_above = carries};
 
 		if (ivy_pairs_create(&p, &pairs_env, &queues[i], &pairs[i]))
 			abort();
@@ -271,7 +281,7 @@ static void end(void)
 {
 	u8 r, i;
 
-	for (i = 0; i < 2; i++) {
+	for (i = 0; i < NODES; i++) {
 		for (r = 0; r < REGIONS; r++)
 			ivy_destroy(sides[r][i].core);
 		ivy_pairs_destroy(pairs[i]);
@@ -304,8 +314,8 @@ static void deliver(u8 to, u32 n)
 
 static void something(void)
 {
-	u8 r = (u8)pick(REGIONS), node = (u8)pick(2);
-	struct ivy *core = sides[r][node].core, *user = sides[r][USER].core;
+	u8 r = (u8)pick(REGIONS), node = (u8)pick(NODES);
+	struct ivy *core = sides[r][node].core, *user = sides[r][USER + pick(2)].core;
 	struct queue *q = &queues[node];
 	u32 n = 0;
 
@@ -343,8 +353,10 @@ static void something(void)
 		break;
 	case 10:
 		if (!pick(20)) {
-			ivy_pairs_joined(pairs[node], !node);
-			ivy_node_joined(core, !node);
+			u16 other = (u16)((node + 1 + pick(NODES - 1)) % NODES);
+
+			ivy_pairs_joined(pairs[node], other);
+			ivy_node_joined(core, other);
 		}
 		break;
 	default:
@@ -358,10 +370,10 @@ static void something(void)
 
 /* ---- what must hold ---- */
 
-static const char *guarded(u8 r)
+static const char *guarded(u8 r, u8 node)
 {
-	struct ivy *user = sides[r][USER].core, *home = sides[r][HOME].core;
-	const struct ivy_peer *my = ivy_peer_get(user, HOME), *its = ivy_peer_get(home, USER);
+	struct ivy *user = sides[r][node].core, *home = sides[r][HOME].core;
+	const struct ivy_peer *my = ivy_peer_get(user, HOME), *its = ivy_peer_get(home, node);
 	u64 until, end;
 
 	if (!ivy_lease_live(user, HOME, false))
@@ -374,30 +386,34 @@ static const char *guarded(u8 r)
 	if (!its || its->its_state != IVY_LEASE_LIVE || its->its_inc != my->my_inc)
 		return "the home has no such lease";
 	end = its->its_end;
-	if (its->its_counted && ivy_pair_get(pairs[HOME], USER)->its_at + LEASE_NS > end)
-		end = ivy_pair_get(pairs[HOME], USER)->its_at + LEASE_NS;
+	if (its->its_counted && ivy_pair_get(pairs[HOME], node)->its_at + LEASE_NS > end)
+		end = ivy_pair_get(pairs[HOME], node)->its_at + LEASE_NS;
 	return until <= end ? NULL : "the home's end comes first";
 }
 
 static u64 run(u64 steps)
 {
 	u64 live = 0;
-	u8 r;
+	u8 r, node;
 
+	carries = seed % 2;
 	begin();
 	memory_short = true;
 	for (; steps; steps--) {
 		something();
 		for (r = 0; r < REGIONS; r++) {
-			const char *wrong = guarded(r);
+			for (node = USER; node < NODES; node++) {
+				const char *wrong = guarded(r, node);
 
-			if (wrong) {
-				printf("seed %llu, region %u, %llu steps before the end: %s\n",
-				       (unsigned long long)seed, r, (unsigned long long)steps,
-				       wrong);
-				exit(1);
+				if (wrong) {
+					printf("seed %llu, node %u, region %u, %llu steps before "
+					       "the end: %s\n",
+					       (unsigned long long)seed, node, r,
+					       (unsigned long long)steps, wrong);
+					exit(1);
+				}
+				live += ivy_lease_live(sides[r][node].core, HOME, false);
 			}
-			live += ivy_lease_live(sides[r][USER].core, HOME, false);
 		}
 	}
 	end();
@@ -463,39 +479,67 @@ static void late_answer(void)
 		;
 	if (!ivy_pair_my_sent(pairs[USER], HOME))
 		printf("the BEAT was not answered\n"), exit(1);
-	if (guarded(1) || ivy_lease_live(user, HOME, false))
+	if (guarded(1, USER) || ivy_lease_live(user, HOME, false))
 		printf("a lease goes on that its home has ended\n"), exit(1);
 	end();
 }
 
-/* How many messages of leases go to the home in ten leases' time, if so many regions are in use. */
-static u64 quiet(u8 used)
+/*
+ * Everything happens in time, in ten leases, while so many regions are in use by both. After half
+ * of it nothing reaches the carrier any more, if it is to be lost; the home still hears of it.
+ */
+static void quiet(u8 used, bool lost)
 {
-	u64 until;
+	u64 until, half;
 	u8 r, i;
 
 	begin();
 	memset(sent, 0, sizeof(sent));
+	carried = 0;
+	half = now + 5 * LEASE_NS;
 	for (until = now + 10 * LEASE_NS; now < until; now += STEP_NS) {
 		for (r = 0; r < REGIONS; r++) {
-			if (r < used)
-				ivy_fault(sides[r][USER].core, 0, IVY_LOOK);
-			for (i = 0; i < 2; i++)
+			for (i = USER; i < NODES && r < used; i++)
+				ivy_fault(sides[r][i].core, 0, IVY_LOOK);
+			for (i = 0; i < NODES; i++)
 				ivy_tick(sides[r][i].core);
 		}
-		for (i = 0; i < 2; i++)
+		for (i = 0; i < NODES; i++)
 			ivy_pairs_tick(pairs[i]);
-		while (queues[HOME].n || queues[USER].n)
-			for (i = 0; i < 2; i++)
+		while (queues[HOME].n || queues[USER].n || queues[OTHER].n) {
+			if (lost && now > half)
+				queues[USER].n = 0;
+			for (i = 0; i < NODES; i++)
 				if (queues[i].n)
 					deliver(i, 0);
+		}
 	}
 	for (r = 0; r < used; r++)
-		if (ivy_stats(sides[r][USER].core)->lease_expiries ||
-		    !ivy_lease_live(sides[r][USER].core, HOME, false))
-			printf("a lease ended, and nothing was wrong\n"), exit(1);
+		for (i = lost ? OTHER : USER; i < NODES; i++)
+			if (ivy_stats(sides[r][i].core)->lease_expiries ||
+			    !ivy_lease_live(sides[r][i].core, HOME, false))
+				printf("a lease ended, and nothing was wrong with it\n"), exit(1);
 	end();
+}
+
+/* How many messages of leases are sent to the home then. */
+static u64 quiet_messages(u8 used)
+{
+	quiet(used, false);
 	return sent[IVY_LEASE] + sent[IVY_BEAT];
+}
+
+/* Node 1 carries for both, for it is the first that the home comes to. */
+static void carriers(void)
+{
+	carries = true;
+	quiet(REGIONS, false);
+	printf("of %llu BEATs %llu brought those of both\n", (unsigned long long)sent[IVY_BEAT],
+	       (unsigned long long)carried);
+	if (!ivy_mutant && carried < 30)
+		printf("they are not carried together\n"), exit(1);
+	quiet(REGIONS, true);
+	carries = false;
 }
 
 int main(int argc, char **argv)
@@ -511,13 +555,14 @@ int main(int argc, char **argv)
 	if (at < argc)
 		last = at + 1 < argc ? strtoull(argv[at + 1], NULL, 10) : seed;
 	late_answer();
-	one = quiet(1);
-	all = quiet(REGIONS);
+	one = quiet_messages(1);
+	all = quiet_messages(REGIONS);
 	printf("messages of leases in ten leases' time: %llu with one region, %llu with %u\n",
 	       (unsigned long long)one, (unsigned long long)all, REGIONS);
 	/* Each begins by itself. Messages come twice here, and leases begin between beats. */
 	if (!ivy_mutant && all > one + one / 4 + 2 * REGIONS)
 		return 1;
+	carriers();
 	for (; seed <= last; seed++)
 		live += run(20000);
 	printf("leases were live %llu times, and guarded\n", (unsigned long long)live);

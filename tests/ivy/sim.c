@@ -166,7 +166,7 @@ static void idle_access(struct net_node *n)
 	if (!idle_goes_on)
 		return;
 	if (!n->frames[page].wait)
-		net_fault(n->id, page, !net_random(4));
+		net_fault(n->id, page, idle_config->group && !net_random(4));
 	net_at(net_now + net_random(8 * SECOND), n->id, idle_access);
 }
 
@@ -208,20 +208,34 @@ static void idle_measure(const char *when, u64 *mean, u64 *most)
 	promise(expiries() == before, "no lease ends");
 }
 
-/* Every node has copies, under a lease from each of its homes. */
+/* How many pages there are that a node has no copy of; it asks for them. */
+static u32 idle_missing(const struct net_config *config)
+{
+	u32 i, page, missing = 0;
+
+	for (i = 0; i < NODES; i++) {
+		for (page = 0; page < config->pages; page++) {
+			const struct net_frame *f = &net_nodes[i].frames[page];
+
+			missing += f->mapped < IVY_S;
+			if (f->mapped < IVY_S && !f->wait)
+				net_fault((u16)i, page, false);
+		}
+	}
+	return missing;
+}
+
+/*
+ * Every node has copies, under a lease from each of its homes. Who comes upon a lost page makes it
+ * usable, and asks again.
+ */
 static void idle_touch(const struct net_config *config)
 {
-	u32 i, page;
+	u32 tries = 0;
 
-	for (i = 0; i < NODES; i++)
-		for (page = 0; page < config->pages; page++)
-			if (net_nodes[i].frames[page].mapped < IVY_S)
-				net_fault((u16)i, page, false);
-	net_run_until(net_now + 5 * SECOND);
-	for (i = 0; i < NODES; i++)
-		for (page = 0; page < config->pages; page++)
-			if (net_nodes[i].frames[page].mapped < IVY_S)
-				promise(false, "every reader is served");
+	while (idle_missing(config) && tries++ < 8)
+		net_run_until(net_now + 5 * SECOND);
+	promise(tries <= 8, "every reader is served");
 }
 
 static void idle_begin(const struct net_config *config)
@@ -232,7 +246,10 @@ static void idle_begin(const struct net_config *config)
 	idle_touch(config);
 }
 
-/* For half a minute each node makes an access in four seconds, and four nodes a second are lost. */
+/*
+ * For half a minute each node makes an access in four seconds, and four nodes a second are lost.
+ * Where all share a region they only read: a write tells all of them.
+ */
 static void idle_lose(void)
 {
 	u32 i;
@@ -287,8 +304,14 @@ static void idle(void)
 	config.nhomes = 16;
 	config.pages = 16;
 	idle_begin(&config);
+	net_run_until(net_now + 10 * SECOND);
 	idle_measure("one region of all, 16 homes", &mean, &most);
-	promise(mean < 100, "less than 100 on average");
+	promise(most < 100, "less than 100");
+	idle_lose();
+	idle_touch(&config);
+	net_run_until(net_now + 10 * SECOND);
+	idle_measure("after that", &mean, &most);
+	promise(most < 100, "less than 100");
 	net_end();
 }
 

@@ -79,8 +79,61 @@ static void a_beat_is_of_no_page(void)
 	buf[1] = IVY_F_OTHER;
 	CHECK_EQ(checked(buf, sizeof(golden_beat)), -EBADMSG);
 	buf[0] = IVY_BEATEN;
-	memset(buf + 24, 0, 8);
 	CHECK_EQ(checked(buf, sizeof(golden_beat)), 0);
+}
+
+static const u8 golden_beats[] = {
+	IVY_BEATEN, 0,	  0x02,	       0x01, 0x03, 0x01, 2,    0, /* type, flags, src, to, count */
+	0,	    0,	  0,	       0,    0,	   0,	 0,    0, /* page */
+	0,	    0,	  0,	       0,    0,	   0,	 0,    0, /* ver */
+	0,	    0,	  0,	       0,    0,	   0,	 0,    0, /* who */
+	0,	    0,	  0,	       0,    0,	   0,	 0,    0, /* inc */
+	0x2b,	    0x01, 0,	       0,    0,	   0,	 0,    0, /* 299, flags */
+	0x08,	    0x07, 0x06,	       0x05, 0x04, 0x03, 0x02, 0x01, /* ver: its clock */
+	0x01,	    0x01, 0,	       0,    0,	   0,	 0,    0,    /* who: 257 carries the next */
+	0x11,	    0,	  0,	       0,    0,	   0,	 0,    0x80, /* inc: its life */
+	0x05,	    0,	  IVY_F_OTHER, 0,    0,	   0,	 0,    0,    /* 5, flags */
+	0x09,	    0,	  0,	       0,    0,	   0,	 0,    0,    0xff, 0xff, 0, 0,
+	0,	    0,	  0,	       0,    0x12, 0,	 0,    0,    0,	   0,	 0, 0,
+};
+
+static void beats_are_carried_as_documented(void)
+{
+	/* Offset and value: the header's own fields, a node, a flag, what is no field. */
+	static const u8 wrong[][2] = {{1, IVY_F_OTHER}, {5, 2},	 {8, 1},       {16, 1}, {24, 1},
+				      {32, 1},		{41, 2}, {42, 1},      {43, 1}, {47, 1},
+				      {6, 1},		{7, 1},	 {0, IVY_BEAT}};
+	const struct ivy_beat beats[2] = {
+		{299, 0, 0x0102030405060708ull, 257, 0x8000000000000011ull},
+		{5, IVY_F_OTHER, 9, IVY_NONE, 0x12},
+	};
+	u8 list[2 * IVY_BEAT_BYTES], buf[sizeof(golden_beats)];
+	struct ivy_msg m = {.type = IVY_BEATEN, .src = 258, .to = 259, .count = 2, .list = list};
+	struct ivy_beat b;
+
+	for (unsigned int i = 0; i < 2; i++)
+		ivy_list_put_beat(list, i, &beats[i]);
+	CHECK_EQ(ivy_msg_pack(&m, buf), sizeof(golden_beats));
+	CHECK_MEM(buf, golden_beats, sizeof(golden_beats));
+	CHECK_EQ(checked(buf, sizeof(buf)), 0);
+	memset(&m, 0, sizeof(m));
+	CHECK(!ivy_msg_unpack(golden_beats, &m));
+	CHECK_EQ(m.to, 259);
+	b = ivy_list_beat(&m, 1);
+	CHECK(b.node == 5 && b.flags == IVY_F_OTHER && b.ver == 9 && b.who == IVY_NONE &&
+	      b.inc == 0x12);
+	for (size_t i = 0; i < sizeof(wrong) / sizeof(*wrong); i++) {
+		memcpy(buf, golden_beats, sizeof(buf));
+		buf[wrong[i][0]] = wrong[i][1];
+		CHECK_EQ(checked(buf, sizeof(buf)), -EBADMSG);
+	}
+	/* As many as there is room for. */
+	buf[0] = IVY_BEAT;
+	buf[6] = IVY_BEATS_MAX;
+	buf[7] = 0;
+	CHECK_EQ(ivy_msg_bytes(buf), IVY_HDR_BYTES + IVY_LIST_BYTES);
+	buf[6]++;
+	CHECK_EQ(ivy_msg_bytes(buf), -EBADMSG);
 }
 
 /* Four pages, each as in a message of its own, and asked for under the next number. */
@@ -202,6 +255,7 @@ static void pages_travel_only_where_they_may(void)
 static const struct check_test tests[] = {
 	{"bytes-are-as-documented", bytes_are_as_documented},
 	{"a-beat-is-of-no-page", a_beat_is_of_no_page},
+	{"beats-are-carried-as-documented", beats_are_carried_as_documented},
 	{"runs-are-as-documented", runs_are_as_documented},
 	{"runs-have-an-end", runs_have_an_end},
 	{"one-wrong-byte-is-refused", one_wrong_byte_is_refused},
