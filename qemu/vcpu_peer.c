@@ -65,9 +65,11 @@ int vcpu_peer_init(struct vcpu_peer *peer, struct vcpu_peer_env *env, unsigned n
 	peer->fd = -1;
 	peer->queue = malloc(env->queue_bytes);
 	peer->sending = malloc(env->queue_bytes);
-	if (!peer->queue || !peer->sending) {
+	peer->waiting = calloc(VCPU_IRQS / 64, sizeof(*peer->waiting));
+	if (!peer->queue || !peer->sending || !peer->waiting) {
 		free(peer->queue);
 		free(peer->sending);
+		free(peer->waiting);
 		return -ENOMEM;
 	}
 	pthread_mutex_init(&peer->lock, NULL);
@@ -82,6 +84,7 @@ void vcpu_peer_deinit(struct vcpu_peer *peer)
 	pthread_mutex_destroy(&peer->lock);
 	free(peer->queue);
 	free(peer->sending);
+	free(peer->waiting);
 }
 
 /* ---- the end; the lock is held ---- */
@@ -134,6 +137,35 @@ void vcpu_peer_tell(struct vcpu_peer *peer)
 
 /* ---- sending ---- */
 
+static void forget_waiting(struct vcpu_peer *peer)
+{
+	memset(peer->waiting, 0, VCPU_IRQS / 64 * sizeof(*peer->waiting));
+}
+
+/*
+ * Whether the frame is an interrupt that the queue has. INIT takes away what came before it, an era
+ * what is of the last one; then the same interrupt is another one.
+ */
+static bool waits(struct vcpu_peer *peer, const struct vcpu_frame *frame)
+{
+	uint64_t *word, bit;
+	unsigned n;
+
+	if (frame->type == VCPU_INIT || frame->era != peer->waiting_era) {
+		forget_waiting(peer);
+		peer->waiting_era = frame->era;
+	}
+	if (frame->type != VCPU_IRQ)
+		return false;
+	n = (frame->cpu * 256u + (unsigned)frame->value) * 2 + (frame->flags & VCPU_IRQ_LEVEL);
+	word = &peer->waiting[n / 64];
+	bit = 1ull << n % 64;
+	if (*word & bit)
+		return true;
+	*word |= bit;
+	return false;
+}
+
 /* The lock is held. */
 static int queue_frame(struct vcpu_peer *peer, const struct vcpu_frame *frame)
 {
@@ -144,6 +176,10 @@ static int queue_frame(struct vcpu_peer *peer, const struct vcpu_frame *frame)
 	       vcpu_map_frame_fits(peer->env->self->map, frame, peer->node));
 	if (peer->state != VCPU_PEER_UP)
 		return -ENOTCONN;
+	if (waits(peer, frame)) {
+		peer->stats.merged++;
+		return 0;
+	}
 	if (bytes > peer->env->queue_bytes - peer->queued) {
 		snprintf(why, sizeof(why), "node %u reads too slowly: %zu bytes wait for it",
 			 peer->node, peer->queued);
@@ -314,6 +350,7 @@ static size_t take_queue(struct vcpu_peer *peer)
 	peer->queue = peer->sending;
 	peer->sending = taken;
 	peer->queued = 0;
+	forget_waiting(peer);
 	peer->writing = true;
 	return bytes;
 }

@@ -7,6 +7,9 @@
  * thread that holds QEMU's big lock may send. The writer seals and sends; the reader opens, matches
  * answers with calls, and gives all else to env->frame. A queue that is full ends the peer, as does
  * everything else that goes wrong, once and with one sentence. An ended peer never comes back.
+ *
+ * An interrupt that is in the queue already is not queued again: a vCPU takes one that has come
+ * twice before it could once only, and whoever sends without a pause fills no queue.
  */
 #ifndef VCPU_PEER_H
 #define VCPU_PEER_H
@@ -19,7 +22,8 @@
 
 #include "vcpu_link.h"
 
-#define VCPU_TYPES 128 /* more than any type's number */
+#define VCPU_TYPES 128			     /* more than any type's number */
+#define VCPU_IRQS  (VCPU_CPUS_MAX * 256 * 2) /* by vCPU, vector, and edge or level */
 
 /* The same for all peers of a node; outlives them. */
 struct vcpu_peer_env {
@@ -45,6 +49,7 @@ struct vcpu_peer_stats {
 	uint64_t sent[VCPU_TYPES], received[VCPU_TYPES]; /* frames by type */
 	uint64_t bytes_sent, bytes_received;
 	uint64_t dropped; /* frames of an era that has ended */
+	uint64_t merged;  /* interrupts that were in the queue already */
 	uint64_t queue_peak_bytes;
 	uint64_t calls, call_ns, call_ns_max; /* that were answered, and how long it took */
 };
@@ -65,8 +70,10 @@ struct vcpu_peer {
 	uint8_t *queue,
 		*sending; /* [env->queue_bytes] each, encoded frames; `sending` the writer's */
 	size_t queued;
-	bool writing; /* the writer has frames that it has not sent */
-	uint32_t seq; /* of the last request */
+	uint64_t *waiting;    /* [VCPU_IRQS / 64]: the interrupts in `queue` */
+	uint32_t waiting_era; /* of those */
+	bool writing;	      /* the writer has frames that it has not sent */
+	uint32_t seq;	      /* of the last request */
 	struct vcpu_call *calls;
 	struct vcpu_peer_stats stats;
 	char why[VCPU_WHY_BYTES];
