@@ -1,0 +1,297 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * vcpu_node.c - the object dsm-vcpus: this QEMU is one of several that run one guest.
+ *
+ *     -object secret,id=k,file=KEYFILE
+ *     -object 'dsm-vcpus,id=v,node=1,cpus=0-3@0;;4-7@1,hosts=10.0.0.1:9999;;10.0.0.2:9999,key=k'
+ *
+ * The machine is the same on all nodes; node 0 has the devices and what the guest boots. When the
+ * machine is complete, a node waits for all others, and the vCPUs begin. A node that is lost ends the
+ * guest on all others, at once: no vCPU runs on with memory or interrupts that are gone.
+ */
+#include "qemu/osdep.h"
+#include "qemu/error-report.h"
+#include "qemu/main-loop.h"
+#include "qemu/rcu.h"
+#include "qapi/error.h"
+#include "crypto/secret.h"
+#include "qom/object_interfaces.h"
+#include "sysemu/runstate.h"
+#include "sysemu/sysemu.h"
+#include "exec/cpu-common.h"
+
+#include "vcpu_io.h"
+#include "vcpu_irq.h"
+#include "vcpu_machine.h"
+#include "vcpu_place.h"
+#include "vcpu_router.h"
+
+/* accel/tcg/translate-all.c */
+extern bool tb_source_is_shared;
+
+#define TYPE_DSM_VCPUS "dsm-vcpus"
+OBJECT_DECLARE_SIMPLE_TYPE(DsmVcpus, DSM_VCPUS)
+
+#define EXIT_LOST    125
+#define START_MS     60000
+#define FAREWELL_MS  2000
+
+struct DsmVcpus {
+    Object parent_obj;
+
+    uint16_t node;
+    char *cpus, *hosts, *key;
+
+    struct vcpu_place place;
+    struct vcpu_map map;
+    struct vcpu_addr *addrs;
+    Notifier done, leaving;
+    bool ending;    /* atomic: the guest has ended, and so may the others */
+};
+
+/* ---- what other nodes say ---- */
+
+static void end_came(DsmVcpus *v)
+{
+    qatomic_set(&v->ending, true);
+    qemu_mutex_lock_iothread();
+    qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
+    qemu_mutex_unlock_iothread();
+}
+
+static void frame_came(void *opaque, const struct vcpu_frame *f)
+{
+    switch (f->type) {
+    case VCPU_IO_READ:
+    case VCPU_IO_WRITE:
+        vcpu_io_serve(f);
+        break;
+    case VCPU_IRQ:
+    case VCPU_NMI:
+    case VCPU_SMI:
+    case VCPU_INIT:
+    case VCPU_SIPI:
+    case VCPU_APIC:
+    case VCPU_EOI:
+    case VCPU_PCI_CONFIG:
+        vcpu_irq_came(f);
+        break;
+    case VCPU_END:
+        end_came(opaque);
+        break;
+    default:
+        break;
+    }
+}
+
+/* The big lock is not taken: whoever holds it may be what hangs. */
+static void peer_lost(void *opaque, unsigned node, const char *why)
+{
+    DsmVcpus *v = opaque;
+
+    if (qatomic_read(&v->ending)) {
+        return;
+    }
+    fprintf(stderr, "gvm: %s; the guest had vCPUs there and ends\n", why);
+    _exit(EXIT_LOST);
+}
+
+static void noted(void *opaque, const char *text)
+{
+    fprintf(stderr, "gvm: %s\n", text);
+}
+
+static void reader_thread(void *opaque, bool begins)
+{
+    if (begins) {
+        rcu_register_thread();
+    } else {
+        rcu_unregister_thread();
+    }
+}
+
+/* ---- the beginning and the end ---- */
+
+static void router_start(DsmVcpus *v)
+{
+    g_autofree uint8_t *key = NULL;
+    char error[VCPU_ROUTER_ERROR_BYTES];
+    size_t key_bytes;
+    struct vcpu_router_conf conf = {
+        .node = v->node,
+        .map = &v->map,
+        .addrs = v->addrs,
+        .start_ms = START_MS,
+        .opaque = v,
+        .frame = frame_came,
+        .thread = reader_thread,
+        .lost = peer_lost,
+        .note = noted,
+    };
+    struct vcpu_router *router;
+
+    if (qcrypto_secret_lookup(v->key, &key, &key_bytes, &error_fatal)) {
+        exit(1);
+    }
+    vcpu_machine_digest(conf.digest);
+    conf.key = key;
+    conf.key_bytes = key_bytes;
+    if (vcpu_router_create(&conf, &router, error)) {
+        error_report("dsm-vcpus: %s", error);
+        exit(1);
+    }
+    /* Nobody runs yet who could need the lock; what comes waits for it. */
+    qatomic_set(&v->place.router, router);
+    vcpu_router_wait_up(router, UINT32_MAX / 2);
+}
+
+static void machine_done(Notifier *notifier, void *data)
+{
+    DsmVcpus *v = container_of(notifier, DsmVcpus, done);
+
+    vcpu_machine_check(&v->place);
+    if (v->node) {
+        vcpu_io_forward();
+    }
+    router_start(v);
+}
+
+/* The guest has ended here, and its QEMU ends. */
+static void leaving(Notifier *notifier, void *data)
+{
+    DsmVcpus *v = container_of(notifier, DsmVcpus, leaving);
+    struct vcpu_frame f = { .type = VCPU_END, .value = VCPU_CAUSE_SHUTDOWN };
+
+    if (!v->place.router) {
+        return;
+    }
+    qatomic_set(&v->ending, true);
+    if (!v->node) {
+        vcpu_router_send_all(v->place.router, &f);
+        vcpu_router_flush(v->place.router, FAREWELL_MS);
+    }
+}
+
+/* "unix:/path" or "10.0.0.1:9999" */
+static bool addr_of(const char *text, struct vcpu_addr *addr)
+{
+    struct sockaddr_in *in = (struct sockaddr_in *)&addr->sa;
+    g_autofree char *host = g_strdup(text);
+    char *colon = strrchr(host, ':');
+    unsigned long port;
+
+    if (g_str_has_prefix(text, "unix:")) {
+        return !vcpu_addr_unix(text + strlen("unix:"), addr);
+    }
+    if (!colon) {
+        return false;
+    }
+    *colon = 0;
+    port = strtoul(colon + 1, NULL, 10);
+    memset(addr, 0, sizeof(*addr));
+    in->sin_family = AF_INET;
+    in->sin_port = htons(port);
+    addr->bytes = sizeof(*in);
+    return port && port < 65536 && inet_pton(AF_INET, host, &in->sin_addr) == 1;
+}
+
+static void vcpus_complete(UserCreatable *uc, Error **errp)
+{
+    DsmVcpus *v = DSM_VCPUS(uc);
+    char error[VCPU_MAP_ERROR_BYTES];
+    g_auto(GStrv) hosts = NULL;
+
+    if (vcpu_place) {
+        error_setg(errp, "there can be one dsm-vcpus only");
+        return;
+    }
+    if (!v->cpus || !v->hosts || !v->key) {
+        error_setg(errp, "dsm-vcpus needs cpus=, hosts= and key=");
+        return;
+    }
+    if (vcpu_map_parse(v->cpus, &v->map, error)) {
+        error_setg(errp, "cpus=%s: %s", v->cpus, error);
+        return;
+    }
+    if (!vcpu_map_runs(&v->map, 0, 0)) {
+        error_setg(errp, "cpus=%s: vCPU 0 has to run on node 0, which has the "
+                   "interrupt lines of old devices", v->cpus);
+        return;
+    }
+    hosts = g_strsplit(v->hosts, ";", 0);
+    if (g_strv_length(hosts) != v->map.nodes || v->node >= v->map.nodes) {
+        error_setg(errp, "cpus= has nodes 0 to %u, hosts= has %u, node= is %u",
+                   v->map.nodes - 1, g_strv_length(hosts), v->node);
+        return;
+    }
+    v->addrs = g_new0(struct vcpu_addr, v->map.nodes);
+    for (unsigned i = 0; i < v->map.nodes; i++) {
+        if (!addr_of(hosts[i], &v->addrs[i])) {
+            error_setg(errp, "hosts=: '%s' is no address", hosts[i]);
+            return;
+        }
+    }
+    v->place.node = v->node;
+    v->place.map = &v->map;
+    vcpu_place = &v->place;
+    tb_source_is_shared = true;    /* by TCG on all nodes */
+    v->done.notify = machine_done;
+    qemu_add_machine_init_done_notifier(&v->done);
+    v->leaving.notify = leaving;
+    qemu_add_exit_notifier(&v->leaving);
+}
+
+static bool vcpus_can_be_deleted(UserCreatable *uc)
+{
+    return false;
+}
+
+#define STRING_PROPERTY(name)                                               \
+    static char *get_##name(Object *obj, Error **errp)                      \
+    {                                                                       \
+        return g_strdup(DSM_VCPUS(obj)->name);                              \
+    }                                                                       \
+    static void set_##name(Object *obj, const char *value, Error **errp)    \
+    {                                                                       \
+        g_free(DSM_VCPUS(obj)->name);                                       \
+        DSM_VCPUS(obj)->name = g_strdup(value);                             \
+    }
+STRING_PROPERTY(cpus)
+STRING_PROPERTY(hosts)
+STRING_PROPERTY(key)
+
+static void vcpus_class_init(ObjectClass *oc, void *data)
+{
+    UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
+
+    ucc->complete = vcpus_complete;
+    ucc->can_be_deleted = vcpus_can_be_deleted;
+    object_class_property_add_str(oc, "cpus", get_cpus, set_cpus);
+    object_class_property_add_str(oc, "hosts", get_hosts, set_hosts);
+    object_class_property_add_str(oc, "key", get_key, set_key);
+}
+
+static void vcpus_init(Object *obj)
+{
+    object_property_add_uint16_ptr(obj, "node", &DSM_VCPUS(obj)->node,
+                                   OBJ_PROP_FLAG_READWRITE);
+}
+
+static const TypeInfo vcpus_info = {
+    .name = TYPE_DSM_VCPUS,
+    .parent = TYPE_OBJECT,
+    .instance_size = sizeof(DsmVcpus),
+    .instance_init = vcpus_init,
+    .class_init = vcpus_class_init,
+    .interfaces = (InterfaceInfo[]) {
+        { TYPE_USER_CREATABLE },
+        { }
+    }
+};
+
+static void register_types(void)
+{
+    type_register_static(&vcpus_info);
+}
+
+type_init(register_types);
