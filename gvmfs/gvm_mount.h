@@ -6,6 +6,7 @@
 /* Extended attributes of the mount's files and of its root; gvmfs(8) says what they mean. */
 #define GVM_XATTR_PREFIX    "user.gvm."
 #define GVM_XATTR_STATS	    GVM_XATTR_PREFIX "stats"     /* lines of "name value" */
+#define GVM_XATTR_LATENCY   GVM_XATTR_PREFIX "latency"   /* lines of "STAGE BOUND_NS COUNT": state/latency.h */
 #define GVM_XATTR_LOCAL	    GVM_XATTR_PREFIX "local"     /* the fast path's budget in bytes */
 #define GVM_XATTR_TEMPORARY GVM_XATTR_PREFIX "temporary" /* the region goes with its last user */
 #define GVM_XATTR_TAKE	    GVM_XATTR_PREFIX "take"      /* takes a region over from another host */

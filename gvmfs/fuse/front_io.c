@@ -21,6 +21,7 @@ struct file_read {
 	struct worker *w;
 	fuse_req_t req;
 	unsigned how;	/* enum read_how */
+	uint64_t came_ns;
 	uint32_t trust; /* from watch_read_begin(), when the READ came */
 	struct interrupt interrupt;
 	struct direct_share share;
@@ -64,8 +65,11 @@ static void read_done(struct store *s, struct store_read *r, const struct iovec 
 		fuse_reply_iov(f->req, left, count);
 	}
 	f->ended = true;
-	if (!f->submitting)
-		free(f);
+	if (f->submitting)
+		return;
+	if (!error)
+		worker_took(w, inode, LATENCY_READ, f->came_ns);
+	free(f);
 }
 
 /* The caller is being killed: a node that does not answer must not keep a dead process. */
@@ -114,6 +118,7 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 	store_read(w->store, &f->r, inode, off, (uint32_t)size);
 	store_turn(w->store);
 	f->submitting = false;
+	f->came_ns = f->ended ? 0 : gvm_now_ns();
 	if (f->ended)
 		free(f);
 	else

@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_xattr.c - the extended attributes user.gvm.*: statistics, the budget of the fast path, whether
+ * front_xattr.c - the extended attributes user.gvm.*: statistics and latencies, the budget of the fast path, whether
  * a region is temporary, taking a region from its writer, the nodes and adding one, and the path of the fast path's
  * socket.
  */
@@ -64,11 +64,11 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 					wbufs_used(&w->store->wbufs), w->journal->super->starts - 1,
 					(int)getpid(), w->pool->count, up, w->names->even);
 	return (size_t)snprintf(buf, size,
-				"staged_chunks %u\nsize_bytes %llu\nattached_epoch %llu\n"
+				"staged_chunks %u\nopens %u\nopens_write %u\nsize_bytes %llu\nattached_epoch %llu\n"
 				"region_nodes %u\nnodes_away %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
 				"resident_bytes %llu\nresident_peak_bytes %llu\nreplay_left %u\nlone_rotten %u\nscrubs %u\n"
 				"waiting_chunks %u\nmemory_short %d\n",
-				inode->wbufs, (unsigned long long)d->rec.size_bytes,
+				inode->wbufs, inode->opens, inode->opens_write, (unsigned long long)d->rec.size_bytes,
 				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec), d->failed != 0,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
 				GVM_PAGE_BYTES * (unsigned long long)(r ? resident_here(r) : 0),
@@ -105,6 +105,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 
 	if (strcmp(name, GVM_XATTR_STATS) == 0)
 		return (int)print_stats(w, inode, text);
+	if (strcmp(name, GVM_XATTR_LATENCY) == 0)
+		return (int)latency_print(inode->nr ? d->latency : w->journal->super->latency, text, TEXT_BYTES);
 	if (!inode->nr && strcmp(name, GVM_XATTR_NODES) == 0)
 		return (int)print_nodes(w, text);
 	if (d->rec.kind != RECORD_REGION)
@@ -133,7 +135,7 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 	if (n < 0)
 		fuse_reply_err(req, -n);
 	else if (!size)
-		fuse_reply_xattr(req, strcmp(name, GVM_XATTR_NODES) ? STATS_BYTES : TEXT_BYTES);
+		fuse_reply_xattr(req, strcmp(name, GVM_XATTR_STATS) ? TEXT_BYTES : STATS_BYTES);
 	else if (size < (size_t)n)
 		fuse_reply_err(req, ERANGE);
 	else

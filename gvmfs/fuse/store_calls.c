@@ -168,6 +168,8 @@ static void flushed(struct worker *w, struct flush *f)
 	const struct wbuf *wbuf = (const struct wbuf *)f;
 
 	sealed_judge(f, sealing_known(wbuf->inode, f->chunk));
+	if (!f->result)
+		worker_took(w, wbuf->inode, LATENCY_PUT, f->begun_ns);
 	store_flushed(w->store, f); /* the turn comes when all outcomes are known */
 }
 
@@ -178,6 +180,7 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 	f->done = flushed;
 	f->sealed = w->sealer;
 	f->seals_known = sealing_known(inode, f->chunk);
+	f->begun_ns = gvm_now_ns();
 	sender_send(w, inode, f);
 }
 

@@ -281,6 +281,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->times_owed = 0;
 	d->resident_peak = 0;
 	memset(&d->stats, 0, sizeof(d->stats));
+	memset(&d->latency, 0, sizeof(d->latency));
 	d->tail_from = 0;
 	d->tail_unique = 0;
 	d->cut_version = 0;

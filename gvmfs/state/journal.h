@@ -24,6 +24,7 @@
 #define GVMFS_JOURNAL_H
 
 #include "gvm_wire.h"
+#include "latency.h"
 #include "record.h"
 #include "seal.h"
 #include "stats.h"
@@ -76,6 +77,7 @@ struct journal_super {
 	uint64_t mount_dev; /* the mount's device number; 0: unknown */
 	char attach_path[JOURNAL_PATH_MAX]; /* gvm_attach.h's socket; "": there is none */
 	struct stats stats;
+	struct latency latency[LATENCY_STAGES];
 	struct journal_node nodes[JOURNAL_NODES];
 	uint32_t node_count; /* of nodes[]; published after the entry. Each worker starts with all of them */
 	uint32_t coming_inode; /* the entry whose record is to become `coming`; published after `coming`, and a
@@ -103,6 +105,7 @@ struct journal_inode {
 	uint32_t end_cached; /* the page cache may have the page that contains the file's end: tail.h */
 	uint64_t resident_peak; /* most pages that the fast path had resident */
 	struct stats stats;
+	struct latency latency[LATENCY_STAGES];
 	uint64_t tail_from, tail_to; /* the range that a growth has to zero (tail.h). tail_from, published last, is
 				      * the size before the growth, which stat() shows meanwhile; 0: none */
 	uint64_t tail_end;    /* where what the growth puts into that page ends: up to it, journal_tail() has it */

@@ -168,6 +168,7 @@ struct resident_fetch {
 	bool ahead;	  /* no fault waits: the chunk is put in, unmapped, once it is complete */
 	bool replay;	  /* it is `ahead`, or was, since the chunk was used before */
 	uint8_t *data;
+	uint64_t wanted_ns; /* for gvmfs: when the page was asked for that a fault waits for; 0: none does (any more) */
 	bool noted; /* it is in `news`, for the turn to look at */
 	bool over;  /* it has ended, with `error` */
 	int error;

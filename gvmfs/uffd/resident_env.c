@@ -157,6 +157,10 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 		error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &bytes);
 	call_end(r);
 	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
+	if (!error && wake && r->chunk[c].fetch && r->chunk[c].fetch->wanted_ns) {
+		worker_took(r->w, r->inode, LATENCY_FAULT, r->chunk[c].fetch->wanted_ns);
+		r->chunk[c].fetch->wanted_ns = 0;
+	}
 	return error;
 }
 

@@ -84,6 +84,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->fetch.deadline_ns = pool_deadline(r->w->opts);
 	f->fetch.what.page_mask = f->asked;
 	f->fetch.what.want_page = (uint8_t)want_page;
+	f->wanted_ns = want_page == GVM_NO_PAGE ? 0 : gvm_now_ns();
 	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
 	/* It is the only fetch in flight: use the time until its answer to prepare for opening it. */
 	if (r->w->sealer && want_page != GVM_NO_PAGE && r->rs->fetching == 1)
@@ -105,8 +106,9 @@ static void flushed(struct worker *w, struct flush *f)
 {
 	const struct eviction *e = (const struct eviction *)f;
 
-	(void)w;
 	sealed_judge(f, sealing_known(e->r->inode, f->chunk));
+	if (!f->result && !f->clean)
+		worker_took(w, e->r->inode, LATENCY_PUT, f->begun_ns);
 	resident_flushed(f);
 }
 
@@ -116,6 +118,7 @@ void env_send(struct resident *r, struct flush *f)
 	f->sealed = r->w->sealer;
 	f->seals_known = sealing_known(r->inode, f->chunk);
 	f->memory_fd = r->fd[SESSION_MEMORY];
+	f->begun_ns = gvm_now_ns();
 	sender_send(r->w, r->inode, f);
 }
 
