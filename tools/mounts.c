@@ -4,6 +4,7 @@
 #include "memnode/mountinfo.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -73,4 +74,47 @@ int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 int mounts_find(const char *dir, char path[PATH_MAX], char err[MOUNTS_ERR_TEXT])
 {
 	return mounts_find_in(NULL, dir, path, err);
+}
+
+static bool has(char **paths, unsigned count, const char *path)
+{
+	for (unsigned i = 0; i < count; i++)
+		if (!strcmp(paths[i], path))
+			return true;
+	return false;
+}
+
+static int path_add(char ***paths, unsigned *count, const char *path)
+{
+	char **more = reallocarray(*paths, *count + 1, sizeof(*more)), *copy = more ? strdup(path) : NULL;
+
+	if (more)
+		*paths = more;
+	if (!copy)
+		return -ENOMEM;
+	more[(*count)++] = copy;
+	return 0;
+}
+
+int mounts_all(const char *list, char ***paths, unsigned *count)
+{
+	struct mountinfo m;
+	int rc = mountinfo_open(&m, list);
+
+	*paths = NULL;
+	*count = 0;
+	while (!rc && mountinfo_next(&m))
+		if (!strcmp(m.type, MOUNTS_TYPE) && !has(*paths, *count, m.at))
+			rc = path_add(paths, count, m.at);
+	mountinfo_close(&m);
+	if (rc)
+		mounts_free(*paths, *count);
+	return rc;
+}
+
+void mounts_free(char **paths, unsigned count)
+{
+	for (unsigned i = 0; i < count; i++)
+		free(paths[i]);
+	free(paths);
 }

@@ -1,9 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvm node - a memory node's own figures, as lines of `name value`; its regions, and what they are. */
 #include "gvm.h"
+#include "json_out.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
 #include "node_add.h"
+#include "node_figures.h"
 #include "node_list.h"
 #include "node_regions.h"
 #include "say.h"
@@ -15,9 +17,7 @@
 #include <string.h>
 #include <time.h>
 
-#define DEADLINE_NS (5ull * 1000 * 1000 * 1000)
 #define STUCK_NS    (60ull * 1000 * 1000 * 1000)
-#define REASON_TEXT 160
 
 static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...\n"
 				"       gvm node drain|undrain [OPTION ...] ADDRESS[:PORT] ...\n"
@@ -34,7 +34,7 @@ static const char help_text[] = "usage: gvm node [OPTION ...] ADDRESS[:PORT] ...
 				"list: the nodes of a mount (of the only one), and which of them answer.\n"
 				"\n"
 				"  --conf FILE  add those of FILE that have the role mem\n"
-				"  --json       the list for programs\n"
+				"  --json       the list, or what the nodes say, for programs\n"
 				"  --key FILE   the secret shared with the nodes\n"
 				"  --tls        speak to them over TLS, by that secret\n"
 				"  --regions    show each region that a node holds, and what it is\n"
@@ -50,24 +50,17 @@ struct drained {
 	uint64_t fewest, fewer_ns; /* so few regions were there, since when */
 };
 
-struct asked {
-	struct gvm_call call;
-	struct gvm_node_stat_rsp stat;
-};
-
-/* The answer's fields are valid in here only. */
-static void answered(struct gvm_req *req)
-{
-	struct asked *a = req->arg;
-
-	if (!req->result)
-		a->stat = a->call.rsp.node_stat;
-}
-
 static void stat_print(const struct gvm_node_stat_rsp *s)
 {
 #define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
 	GVM_MSG_NODE_STAT_RSP(FIELD)
+#undef FIELD
+}
+
+static void rot_print(const struct gvm_node_rot_rsp *s)
+{
+#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
+	GVM_MSG_NODE_ROT_RSP(FIELD)
 #undef FIELD
 }
 
@@ -81,47 +74,51 @@ static void drain_answered(struct gvm_req *req)
 static int node_drain_call(struct gvm_conn *conn, uint8_t drain, bool *drains)
 {
 	struct gvm_node_drain_req what = {.drain = drain};
-	struct gvm_call call = {.req = {.done = drain_answered, .arg = drains, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
+	struct gvm_call call = {.req = {.done = drain_answered, .arg = drains, .deadline_ns = gvm_now_ns() + NODE_DEADLINE_NS}};
 
 	gvm_node_drain(conn, &call, &what);
 	return gvm_conn_wait(conn, &call.req);
 }
 
-static void rot_answered(struct gvm_req *req)
+static int node_stat_json(struct gvm_conn *conn, struct json_object *o)
 {
-	const struct gvm_node_rot_rsp *s = &((struct gvm_call *)req)->rsp.node_rot;
+	struct json_object *counters;
+	struct gvm_node_stat_rsp stat;
+	struct gvm_node_rot_rsp rot;
+	bool knows;
+	int rc = node_stat_ask(conn, &stat);
 
-	if (req->result)
-		return;
-#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
-	GVM_MSG_NODE_ROT_RSP(FIELD)
+	if (!rc)
+		rc = node_rot_ask(conn, &rot, &knows);
+	if (rc)
+		return rc;
+	counters = json_object_new_object();
+	json_member(o, "counters", counters);
+#define FIELD(type, name) json_number(counters, #name, stat.name);
+	GVM_MSG_NODE_STAT_RSP(FIELD)
 #undef FIELD
-}
-
-static int node_stat_get(struct gvm_conn *conn, struct gvm_node_stat_rsp *stat)
-{
-	struct asked a = {.call.req = {.done = answered, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
-	int rc;
-
-	a.call.req.arg = &a;
-	gvm_node_stat(conn, &a.call);
-	rc = gvm_conn_wait(conn, &a.call.req);
-	*stat = a.stat;
-	return rc;
+#define FIELD(type, name) json_number(counters, #name, rot.name);
+	if (knows) {
+		GVM_MSG_NODE_ROT_RSP(FIELD)
+	}
+#undef FIELD
+	return 0;
 }
 
 static int node_stat_show(struct gvm_conn *conn)
 {
-	struct gvm_call rot = {.req = {.done = rot_answered, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
 	struct gvm_node_stat_rsp stat;
-	int rc = node_stat_get(conn, &stat);
+	struct gvm_node_rot_rsp rot;
+	bool knows;
+	int rc = node_stat_ask(conn, &stat);
 
 	if (rc)
 		return rc;
 	stat_print(&stat);
-	gvm_node_rot(conn, &rot);
-	rc = gvm_conn_wait(conn, &rot.req);
-	return rc == -EOPNOTSUPP ? 0 : rc; /* it does not count them */
+	rc = node_rot_ask(conn, &rot, &knows);
+	if (knows)
+		rot_print(&rot);
+	return rc;
 }
 
 /* Says what is left, when it has changed; and what it is, when nothing has for long. */
@@ -161,7 +158,7 @@ static int node_drain(struct gvm_conn *conn, const char *addr)
 	while (!rc) {
 		rc = node_drain_call(conn, GVM_DRAIN_ASK, &drains);
 		if (!rc)
-			rc = node_stat_get(conn, &stat);
+			rc = node_stat_ask(conn, &stat);
 		if (!rc && !gvm_id_equal(&node, gvm_conn_incarnation(conn))) {
 			say("%s was started anew: what it had was not moved, and is LOST there", addr);
 			return -EOWNERDEAD;
@@ -183,9 +180,9 @@ static int node_drain(struct gvm_conn *conn, const char *addr)
 	return rc;
 }
 
-/* Shows, or does, at one node what the command line says. */
+/* Shows (in an object, if there is one), or does, at one node what the command line says. */
 static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum deed deed, bool regions,
-		    const char *remove_id, bool *said)
+		    const char *remove_id, struct json_object *o, bool *said)
 {
 	struct gvm_conn *conn;
 	int rc = gvm_conn_create(addr, opts, &conn);
@@ -202,43 +199,16 @@ static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum dee
 	} else if (remove_id) {
 		rc = node_region_remove(conn, remove_id);
 		*said = rc == -EBUSY || rc == -EINVAL;
+	} else if (o && regions) {
+		json_member(o, "regions", json_object_new_array());
+		rc = node_regions_json(conn, json_object_object_get(o, "regions"));
+	} else if (o) {
+		rc = node_stat_json(conn, o);
 	} else {
 		rc = regions ? node_regions_print(conn) : node_stat_show(conn);
 	}
 	gvm_conn_destroy(conn);
 	return rc;
-}
-
-/* What stood in the way of a connection last. */
-static void state_note(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed, const char *why,
-		       void *arg)
-{
-	char *reason = arg;
-
-	(void)conn;
-	(void)renewed;
-	snprintf(reason, REASON_TEXT, "%s", state == GVM_CONN_UP ? "" : why);
-}
-
-static const char *why(int rc, const char *reason)
-{
-	static char text[REASON_TEXT + 32];
-
-	switch (rc) {
-	case -EINVAL:
-		return "not an ADDRESS:PORT";
-	case -ETIMEDOUT:
-		snprintf(text, sizeof(text), "no answer within 5 s%s%s", *reason ? ": " : "", reason);
-		return text;
-	case -EACCES:
-		snprintf(text, sizeof(text), "%s%s", *reason ? reason : "the node refused the key",
-			 strstr(reason, "--tls") ? "" : " (--key)");
-		return text;
-	case -EPROTONOSUPPORT:
-		return "the node speaks another version of the protocol";
-	default:
-		return strerror(-rc);
-	}
 }
 
 int cmd_node(int argc, char **argv)
@@ -251,10 +221,11 @@ int cmd_node(int argc, char **argv)
 					      {"json", no_argument, NULL, 'j'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
-	static char reason[REASON_TEXT];
-	struct gvm_conn_opts opts = {.on_state = state_note, .arg = reason};
+	static struct node_reason reason;
+	struct gvm_conn_opts opts = {.on_state = node_reason_note, .arg = &reason};
 	const char *remove_id = NULL, *conf = NULL;
 	enum deed deed = STAT;
+	struct json_object *list = NULL;
 	uint8_t *key = NULL;
 	bool regions = false, json = false;
 	int status = 0, c, rc;
@@ -315,7 +286,7 @@ int cmd_node(int argc, char **argv)
 	optind += deed != STAT;
 	if (deed == LIST && !key && !conf && !regions && !remove_id && argc - optind <= 1)
 		return node_list(argv[optind], json);
-	if (json || deed == LIST || optind >= argc || (deed != STAT && (regions || remove_id)) ||
+	if ((json && (deed != STAT || remove_id)) || deed == LIST || optind >= argc || (deed != STAT && (regions || remove_id)) ||
 	    (deed == ADD ? key || optind + !conf >= argc : conf != NULL)) {
 		fputs(help_text, stderr);
 		free(key);
@@ -327,19 +298,31 @@ int cmd_node(int argc, char **argv)
 	for (int i = optind; deed == DRAIN && i < argc; i++) {
 		bool said;
 
-		node_ask(argv[i], &opts, TELL, false, NULL, &said);
+		node_ask(argv[i], &opts, TELL, false, NULL, NULL, &said);
 	}
+	if (json)
+		list = json_object_new_array();
 	for (bool several = argc - optind > 1; optind < argc; optind++) {
+		struct json_object *o = NULL;
 		bool said;
 
-		reason[0] = 0;
-		if (several && !remove_id && deed == STAT)
+		if (list) {
+			o = json_object_new_object();
+			json_text(o, "address", argv[optind]);
+			json_object_array_add(list, o);
+		}
+		reason.text[0] = 0;
+		if (several && !remove_id && deed == STAT && !list)
 			printf("node %s\n", argv[optind]);
-		rc = node_ask(argv[optind], &opts, deed, regions, remove_id, &said);
+		rc = node_ask(argv[optind], &opts, deed, regions, remove_id, o, &said);
 		status |= rc != 0;
 		if (rc && !said)
-			say("%s: %s", argv[optind], why(rc, reason));
+			say("%s: %s", argv[optind], node_reason_text(rc, &reason));
+		if (rc && o)
+			json_text(o, "error", node_reason_text(rc, &reason));
 	}
+	if (list)
+		json_show(list);
 	free(key);
 	return status;
 }

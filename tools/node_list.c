@@ -4,11 +4,11 @@
 
 #include "fsstats.h"
 #include "gvmfs/gvm_mount.h"
+#include "json_out.h"
 #include "mounts.h"
 #include "say.h"
 
 #include <errno.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/xattr.h>
@@ -19,9 +19,8 @@ static void node_json(struct json_object *list, const char *address, const char 
 {
 	struct json_object *o = json_object_new_object();
 
-	json_object_object_add(o, "address", json_object_new_string(address));
-	json_object_object_add(o, "connected",
-			       json_object_new_boolean(!strcmp(state, "connected")));
+	json_text(o, "address", address);
+	json_flag(o, "connected", !strcmp(state, "connected"));
 	json_object_array_add(list, o);
 }
 
@@ -57,8 +56,6 @@ int node_list(const char *dir, bool json)
 			printf("%-9s  %s\n", state, line);
 	}
 	if (list)
-		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY |
-								  JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(list);
+		json_show(list);
 	return 0;
 }

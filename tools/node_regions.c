@@ -7,6 +7,7 @@
  */
 #include "node_regions.h"
 
+#include "json_out.h"
 #include "memnode/size.h"
 #include "say.h"
 #include "state/record.h"
@@ -160,16 +161,38 @@ static const char *id_text(const struct gvm_id *id, char text[ID_TEXT])
 	return text;
 }
 
-/* What it is, in words that come before its name. */
-static const char *held_kind(const struct held *h)
+enum held_kind { HELD_FILE, HELD_TEMPORARY, HELD_UNLINKED, HELD_REMOVED, HELD_UNNAMED };
+
+/* For programs, and in words that come before its name. */
+static const struct {
+	const char *word, *says;
+} held_kinds[] = {
+	[HELD_FILE] = {"file", "file:"},
+	[HELD_TEMPORARY] = {"temporary", "temporary, for one run of a guest:"},
+	[HELD_UNLINKED] = {"unlinked", "unlinked, was:"},
+	[HELD_REMOVED] = {"removed", "removed: its name is, this node kept its part"},
+	[HELD_UNNAMED] = {"unnamed", "no record names it"},
+};
+
+static enum held_kind held_kind(const struct held *h)
 {
-	if (h->gone)
-		return "removed: its name is, this node kept its part";
 	if (!h->named)
-		return "no record names it";
-	if (h->rec.orphan)
-		return "unlinked, was:";
-	return h->rec.temporary ? "temporary, for one run of a guest:" : "file:";
+		return h->gone ? HELD_REMOVED : HELD_UNNAMED;
+	return h->rec.orphan ? HELD_UNLINKED : h->rec.temporary ? HELD_TEMPORARY : HELD_FILE;
+}
+
+static struct json_object *held_json(const struct held *h, bool writer)
+{
+	struct json_object *o = json_object_new_object();
+	char id[ID_TEXT];
+
+	json_text(o, "id", id_text(&h->id, id));
+	json_number(o, "size_bytes", h->chunks * GVM_CHUNK_BYTES);
+	json_number(o, "held_bytes", h->held_bytes);
+	json_flag(o, "in_use", writer);
+	json_text(o, "kind", held_kinds[held_kind(h)].word);
+	json_text(o, "name", h->named ? h->rec.name : NULL);
+	return o;
 }
 
 static void held_print(const struct held *h, bool writer)
@@ -179,27 +202,43 @@ static void held_print(const struct held *h, bool writer)
 	/* The name may be anything but a slash: on a terminal it must not be more than a name. */
 	printf("region %s %s, %s held, %s, %s ", id_text(&h->id, id),
 	       size_text(h->chunks * GVM_CHUNK_BYTES, size), size_text(h->held_bytes, held),
-	       writer ? "in use" : "no writer", held_kind(h));
+	       writer ? "in use" : "no writer", held_kinds[held_kind(h)].says);
 	for (const char *c = h->named ? h->rec.name : ""; *c; c++)
 		putchar((unsigned char)*c < ' ' || *c == 0x7f ? '?' : *c);
 	putchar('\n');
 }
 
-int node_regions_print(struct gvm_conn *conn)
+/* `list` NULL: prints. */
+static int regions_show(struct gvm_conn *conn, struct json_object *list)
 {
 	struct helds all = {0};
 	struct ask ask = {0};
 	int r = helds_read(conn, &all);
 
 	for (size_t i = 0; !r && i < all.count; i++) {
+		bool writer;
+
 		r = region_look(conn, &all.list[i].id, &ask);
-		if (r == -ENOMEDIUM)
-			r = 0; /* gone meanwhile */
+		writer = ask.open.writer >= GVM_WRITER_AWAY;
+		if (!r && list)
+			json_object_array_add(list, held_json(&all.list[i], writer));
 		else if (!r)
-			held_print(&all.list[i], ask.open.writer >= GVM_WRITER_AWAY);
+			held_print(&all.list[i], writer);
+		else if (r == -ENOMEDIUM)
+			r = 0; /* gone meanwhile */
 	}
 	free(all.list);
 	return r;
+}
+
+int node_regions_print(struct gvm_conn *conn)
+{
+	return regions_show(conn, NULL);
+}
+
+int node_regions_json(struct gvm_conn *conn, struct json_object *list)
+{
+	return regions_show(conn, list);
 }
 
 static void plain_done(struct gvm_req *req)

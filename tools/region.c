@@ -7,6 +7,7 @@
 #include "fsstats.h"
 #include "gvm.h"
 #include "gvmfs/gvm_mount.h"
+#include "json_out.h"
 #include "memnode/size.h"
 #include "mounts.h"
 #include "region_auto.h"
@@ -46,7 +47,7 @@ static const char help_text[] =
 	"             this host has, from MIN to MAX (default: from 16M to all of it)\n"
 	"  --force    take a region with replicas also if no node that is there is known\n"
 	"             to have what was written last; resize one also if it gets smaller;\n"
-	"             delete one also if a guest is on the fast path\n"
+	"             delete one also if a guest or another program uses it\n"
 	"  --json     the list for programs\n"
 	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
 	"  PERCENT%   of the region's size\n"
@@ -162,14 +163,10 @@ static int list_show(const char *folder, bool json)
 		say("%s: %s", folder, fsstats_error(rc));
 		return 1;
 	}
-	if (json) {
-		struct json_object *list = region_rows_json(rows, count);
-
-		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
-		json_object_put(list);
-	} else {
+	if (json)
+		json_show(region_rows_json(rows, count));
+	else
 		region_rows_print(rows, count);
-	}
 	region_rows_free(rows, count);
 	return 0;
 }

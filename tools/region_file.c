@@ -115,10 +115,11 @@ int region_file_delete(const char *path, bool force)
 
 	if (rc)
 		return failed(path, rc);
-	if (fsstats_get(stats, "fast") && !force) {
-		say("%s: a guest is on the fast path, and could not be started from it again: "
-		    "--force does it",
-		    path);
+	/* (A mapping is an open file, too, whether the program has closed its descriptor or not.) */
+	if (!force && (fsstats_get(stats, "fast") || fsstats_get(stats, "opens"))) {
+		say("%s: %s, and could not be started from it again: --force does it", path,
+		    fsstats_get(stats, "fast") ? "a guest is on the fast path" :
+						 "a guest, or another program, has it open or mapped (fuser -v FILE)");
 		return 1;
 	}
 	return unlink(path) ? failed(path, -errno) : 0;

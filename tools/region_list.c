@@ -4,6 +4,7 @@
 
 #include "fsstats.h"
 #include "gvmfs/gvm_mount.h"
+#include "json_out.h"
 #include "memnode/size.h"
 
 #include <errno.h>
@@ -53,11 +54,10 @@ static int gather(const char *path, const struct stat *st, int type, struct FTW 
 		.local_bytes = budget_of(path),
 		.nodes_away = fsstats_get(text, "nodes_away"),
 		.degraded = fsstats_get(text, "slots_degraded"),
+		.stats = strdup(text),
 	};
-	if (!r->name)
-		return -ENOMEM;
 	gathered_count++;
-	return 0;
+	return r->name && r->stats ? 0 : -ENOMEM;
 }
 
 static int by_name(const void *a, const void *b)
@@ -89,12 +89,14 @@ int region_rows_get(const char *folder, struct region_row **rows, unsigned *coun
 
 void region_rows_free(struct region_row *rows, unsigned count)
 {
-	for (unsigned i = 0; i < count; i++)
+	for (unsigned i = 0; i < count; i++) {
 		free(rows[i].name);
+		free(rows[i].stats);
+	}
 	free(rows);
 }
 
-static const char *state_of(const struct region_row *r)
+const char *region_row_state(const struct region_row *r)
 {
 	return r->failed       ? "FAILED"
 	       : r->nodes_away ? "node away"
@@ -115,7 +117,7 @@ void region_rows_print(const struct region_row *rows, unsigned count)
 		printf("%10s  %10s  %10s  %10s  %-9s  %s\n", size_text(r->size_bytes, size),
 		       size_text(r->held_bytes, held),
 		       r->fast ? size_text(r->here_bytes, here) : "-",
-		       r->local_bytes ? size_text(r->local_bytes, local) : "-", state_of(r),
+		       r->local_bytes ? size_text(r->local_bytes, local) : "-", region_row_state(r),
 		       r->name);
 	}
 }
@@ -128,17 +130,16 @@ struct json_object *region_rows_json(const struct region_row *rows, unsigned cou
 		const struct region_row *r = &rows[i];
 		struct json_object *o = json_object_new_object();
 
-		json_object_object_add(o, "name", json_object_new_string(r->name));
-		json_object_object_add(o, "size_bytes", json_object_new_uint64(r->size_bytes));
-		json_object_object_add(o, "held_bytes", json_object_new_uint64(r->held_bytes));
-		json_object_object_add(o, "fast_path", json_object_new_boolean(r->fast));
-		json_object_object_add(o, "failed", json_object_new_boolean(r->failed));
-		json_object_object_add(o, "here_bytes", json_object_new_uint64(r->here_bytes));
-		json_object_object_add(o, "budget_bytes",
-				       r->local_bytes ? json_object_new_uint64(r->local_bytes)
-						      : NULL);
-		json_object_object_add(o, "nodes_away", json_object_new_uint64(r->nodes_away));
-		json_object_object_add(o, "slots_degraded", json_object_new_uint64(r->degraded));
+		json_text(o, "name", r->name);
+		json_text(o, "state", region_row_state(r));
+		json_number(o, "size_bytes", r->size_bytes);
+		json_number(o, "held_bytes", r->held_bytes);
+		json_flag(o, "fast_path", r->fast);
+		json_flag(o, "failed", r->failed);
+		json_number(o, "here_bytes", r->here_bytes);
+		json_member(o, "budget_bytes", r->local_bytes ? json_object_new_uint64(r->local_bytes) : NULL);
+		json_number(o, "nodes_away", r->nodes_away);
+		json_number(o, "slots_degraded", r->degraded);
 		json_object_array_add(list, o);
 	}
 	return list;

@@ -13,11 +13,14 @@ struct region_row {
 	bool fast, failed;
 	uint64_t here_bytes, local_bytes; /* on the fast path; its budget, 0: none is set */
 	uint64_t nodes_away, degraded;	  /* of its nodes; slots with too few copies */
+	char *stats;			  /* all of its counters, as lines */
 };
 
 /* By name. The caller frees them by region_rows_free(). A negative errno: it is no folder of a
  * mount, or no memory. */
 int region_rows_get(const char *folder, struct region_row **rows, unsigned *count);
+/* "FAILED", "fast path", ...; "": nothing to be said. */
+const char *region_row_state(const struct region_row *row);
 void region_rows_free(struct region_row *rows, unsigned count);
 
 void region_rows_print(const struct region_row *rows, unsigned count);

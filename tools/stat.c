@@ -5,8 +5,10 @@
  */
 #include "fsstats.h"
 #include "gvm.h"
+#include "json_out.h"
 #include "memnode/size.h"
 #include "say.h"
+#include "waits.h"
 
 #include <getopt.h>
 #include <stdarg.h>
@@ -21,6 +23,7 @@ static const char help_text[] =
 	"\n"
 	"Shows what gvmfs counted for a whole mount, or for one region (a file in it).\n"
 	"\n"
+	"  --json  every counter and size, for programs\n"
 	"  --raw   every counter, as lines of `name value`\n"
 	"  --help  show this text\n";
 
@@ -58,6 +61,23 @@ static void storage_print(const char *path)
 	}
 	line("size", "%s, %s of it held by the nodes", size_text((uint64_t)st.st_size, a),
 	     size_text((uint64_t)st.st_blocks * 512, b));
+}
+
+/* How long users waited, by stage. */
+static void waits_print(const char *path)
+{
+	static const char *const labels[LATENCY_STAGES] = {
+		[LATENCY_FAULT] = "fault waits", [LATENCY_READ] = "read waits", [LATENCY_PUT] = "write-back"};
+	char half[WAITS_TEXT], most[WAITS_TEXT];
+	struct waits waits;
+
+	if (waits_read(path, &waits))
+		return;
+	for (unsigned s = 0; s < LATENCY_STAGES; s++)
+		if (waits_count(&waits, s))
+			line(labels[s], "%llu; 50 %% within %s, 99 %% within %s", (unsigned long long)waits_count(&waits, s),
+			     waits_text(waits_quantile_ns(&waits, s, 50), half),
+			     waits_text(waits_quantile_ns(&waits, s, 99), most));
 }
 
 static void readable_print(const char *path, const char *t)
@@ -104,6 +124,7 @@ static void readable_print(const char *path, const char *t)
 		line("WAITS", "%llu chunks, for memory: the guest's memory group is at its limit", LLU(waiting_chunks));
 	else if (GET(waiting_chunks))
 		line("waits", "%llu chunks, for room in the budget or for earlier requests", LLU(waiting_chunks));
+	waits_print(path);
 	if (GET(slots_degraded))
 		line("copies", "DEGRADED: of %.0f %% of the chunks there are fewer than %llu; %llu chunks are to be copied",
 		     100 * ratio(GET(slots_degraded), GET(slots)), LLU(replicas), LLU(repair_chunks));
@@ -126,13 +147,35 @@ static void readable_print(const char *path, const char *t)
 	line("errors", "%llu", LLU(io_errors));
 }
 
+static struct json_object *stat_json(const char *path, const char *text)
+{
+	struct json_object *o = json_object_new_object();
+	struct waits waits;
+	struct statvfs v;
+	struct stat st;
+
+	json_text(o, "path", path);
+	if (!stat(path, &st) && S_ISREG(st.st_mode)) {
+		json_number(o, "size_bytes", (uint64_t)st.st_size);
+		json_number(o, "held_bytes", (uint64_t)st.st_blocks * 512);
+	} else if (!statvfs(path, &v)) {
+		json_number(o, "lent_bytes", (uint64_t)v.f_blocks * v.f_frsize);
+		json_number(o, "free_bytes", (uint64_t)v.f_bavail * v.f_frsize);
+	}
+	json_member(o, "counters", json_lines(text));
+	json_member(o, "latency", waits_read(path, &waits) ? NULL : waits_json(&waits));
+	return o;
+}
+
 int cmd_stat(int argc, char **argv)
 {
 	static const struct option longs[] = {{"raw", no_argument, NULL, 'r'},
+					      {"json", no_argument, NULL, 'j'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	static char text[FSSTATS_TEXT];
-	bool raw = false;
+	struct json_object *list = NULL;
+	bool raw = false, json = false;
 	int status = 0, c;
 
 	optind = 1;
@@ -141,25 +184,32 @@ int cmd_stat(int argc, char **argv)
 			fputs(help_text, stdout);
 			return 0;
 		}
-		if (c != 'r')
+		if (c != 'r' && c != 'j')
 			return EXIT_USAGE;
-		raw = true;
+		raw |= c == 'r';
+		json |= c == 'j';
 	}
-	if (optind == argc) {
+	if (optind == argc || (raw && json)) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}
+	if (json)
+		list = json_object_new_array();
 	for (; optind < argc; optind++) {
 		int rc = fsstats_read(argv[optind], text);
 
 		if (rc) {
 			say("%s: %s", argv[optind], fsstats_error(rc));
 			status = 1;
+		} else if (list) {
+			json_object_array_add(list, stat_json(argv[optind], text));
 		} else if (raw) {
 			fputs(text, stdout);
 		} else {
 			readable_print(argv[optind], text);
 		}
 	}
+	if (list)
+		json_show(list);
 	return status;
 }

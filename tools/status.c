@@ -2,8 +2,9 @@
 /* gvm status - every mount of this host and its regions, on one screen, or for a program. */
 #include "fsstats.h"
 #include "gvm.h"
-#include "memnode/mountinfo.h"
+#include "json_out.h"
 #include "memnode/size.h"
+#include "mounts.h"
 #include "region_list.h"
 #include "say.h"
 
@@ -22,8 +23,6 @@ static const char help_text[] =
 	"\n"
 	"  --json  the same for programs, with all counters of gvm stat\n"
 	"  --help  show this text\n";
-
-#define MOUNTS_TYPE "fuse.gvmfs"
 
 struct mount_state {
 	const char *path;
@@ -63,30 +62,15 @@ static void state_print(const struct mount_state *m)
 		region_rows_print(m->rows, m->count);
 }
 
-static struct json_object *counters_json(char *lines)
-{
-	struct json_object *o = json_object_new_object();
-	char *save, *value;
-
-	for (char *line = strtok_r(lines, "\n", &save); line; line = strtok_r(NULL, "\n", &save)) {
-		value = strchr(line, ' ');
-		if (!value)
-			continue;
-		*value++ = '\0';
-		json_object_object_add(o, line, json_object_new_uint64(strtoull(value, NULL, 10)));
-	}
-	return o;
-}
-
-static struct json_object *state_json(struct mount_state *m)
+static struct json_object *state_json(const struct mount_state *m)
 {
 	struct json_object *o = json_object_new_object();
 
-	json_object_object_add(o, "path", json_object_new_string(m->path));
-	json_object_object_add(o, "lent_bytes", json_object_new_uint64(m->lent_bytes));
-	json_object_object_add(o, "free_bytes", json_object_new_uint64(m->free_bytes));
-	json_object_object_add(o, "regions", region_rows_json(m->rows, m->count));
-	json_object_object_add(o, "counters", counters_json(m->stats));
+	json_text(o, "path", m->path);
+	json_number(o, "lent_bytes", m->lent_bytes);
+	json_number(o, "free_bytes", m->free_bytes);
+	json_member(o, "regions", region_rows_json(m->rows, m->count));
+	json_member(o, "counters", json_lines(m->stats));
 	return o;
 }
 
@@ -105,39 +89,22 @@ static int mount_show(const char *path, struct json_object *list)
 	return rc != 0;
 }
 
-/* Of several in one place only the last can be seen, and is shown once. */
 static int all_show(struct json_object *list)
 {
-	char **paths = NULL, **more;
-	struct mountinfo m;
-	unsigned count = 0;
-	int status = 0, rc = mountinfo_open(&m, NULL);
+	unsigned count;
+	char **paths;
+	int status = 0, rc = mounts_all(NULL, &paths, &count);
 
-	while (!rc && mountinfo_next(&m)) {
-		bool known = false;
-
-		for (unsigned i = 0; i < count; i++)
-			known |= !strcmp(paths[i], m.at);
-		if (known || strcmp(m.type, MOUNTS_TYPE))
-			continue;
-		more = reallocarray(paths, count + 1, sizeof(*more));
-		if (!more)
-			break;
-		paths = more;
-		paths[count] = strdup(m.at);
-		count += paths[count] != NULL;
-	}
-	mountinfo_close(&m);
-	for (unsigned i = 0; i < count; i++) {
-		status |= mount_show(paths[i], list);
-		free(paths[i]);
-	}
-	free(paths);
-	if (rc)
+	if (rc) {
 		say("the list of mounts cannot be read: %s", strerror(-rc));
-	else if (!count && !list)
+		return 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		status |= mount_show(paths[i], list);
+	mounts_free(paths, count);
+	if (!count && !list)
 		puts("gvmfs is not mounted: gvmfs --nodes ADDR:PORT,... DIR");
-	return status | (rc != 0);
+	return status;
 }
 
 int cmd_status(int argc, char **argv)
@@ -164,8 +131,6 @@ int cmd_status(int argc, char **argv)
 	for (; optind < argc; optind++)
 		status |= mount_show(argv[optind], list);
 	if (list)
-		puts(json_object_to_json_string_ext(list, JSON_C_TO_STRING_PRETTY |
-								  JSON_C_TO_STRING_NOSLASHESCAPE));
-	json_object_put(list);
+		json_show(list);
 	return status;
 }

@@ -77,7 +77,7 @@ FLOORS = {
         "vcpu_io vcpu_irq vcpu_irq_tcg vcpu_machine", "vcpu_node",
     ],
     "tools": [
-        "gvm.h", "say fsstats meminfo mounts program memcg_hold", "memcg giantvm run/fast",
+        "gvm.h", "say fsstats meminfo mounts program memcg_hold node_figures utf8", "json_out", "waits", "memcg giantvm run/fast",
         "bench/stop bench/bench_file bench/sizes bench/data bench/link bench/swap_area", "bench/report", "bench/codec bench/child bench/command bench/exchange", "bench/node",
         "bench/loads bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client", "bench/budget",
         "bench/swap_programs bench/guest_code bench/guest", "bench/round bench/networks bench/scale bench/swap bench/table", "bench/bench",
@@ -102,7 +102,7 @@ OTHERS = {
     "memnode/daemon": ["memnode"],
     "gvmfs": ["memnode"],
     "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi", "memnode/hkdf"],
-    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/state/record", "kmod/uapi"],
+    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/state/latency", "gvmfs/state/record", "kmod/uapi"],
     "tools/heap": [],
 }
 

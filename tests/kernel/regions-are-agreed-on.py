@@ -4,6 +4,9 @@
 refused with another size; there is room for hundreds; it can be read as a file; a home that was away learns of it;
 the list of nodes grows meanwhile; and each mistake gets its sentence."""
 
+import json
+import re
+
 from cluster import Cluster, expect, lab, main
 
 KILLED = 128 + 15
@@ -21,6 +24,19 @@ def fails(node, command, reason):
 
 def lends(node, mib):
     node.run("echo %d > /sys/module/giantvm_kvm/parameters/lend_mb" % mib)
+
+
+def json_says_what_people_are_told(node):
+    said, told = node.run("gvm dsm status"), json.loads(node.run("gvm dsm status --json"))
+    expect("node %d of %d, with%s a key" % (told["node"], len(told["nodes"]), "" if told["key"] else "out") in said, "%s, %s", said, told)
+    for each in told["nodes"]:
+        roles = ",".join(role for role in ("cpu", "mem") if each[role])
+        expect(re.search(r"^ +%d +%s +%s +%s" % (each["id"], re.escape(each["address"]), roles, each["state"]), said, re.M),
+               "%s, %s", said, each)
+    for each in told["regions"]:
+        expect(re.search(r"^ +%s " % re.escape(each["name"]), said, re.M) and each["size_bytes"] > 0, "%s, %s", said, each)
+    one = json.loads(node.run("gvm dsm status --json " + told["regions"][0]["name"]))
+    expect(one.keys() == told["regions"][0].keys() | {"contended"}, "%s", one)
 
 
 def test(l):
@@ -137,6 +153,7 @@ def test(l):
     two.run("gvm dsm status late")
     fails(two, "status gone", "not joined on this host")  # though the offer has come, late
 
+    json_says_what_people_are_told(one)
     said = one.run("gvm dsm status")
     l.log("%s", said)
     expect("node 1 of 3, with a key" in said and "this host" in said and "connected" in said

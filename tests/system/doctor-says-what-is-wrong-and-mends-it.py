@@ -99,6 +99,26 @@ def nodes(l):
     doctor.signal(signal.SIGINT)
     expect(doctor.wait(20) == -signal.SIGINT, "status %s", doctor.popen.returncode)
     wait_for("the region is gone", lambda: not l.run(program("gvm"), "node", "--regions", "--key", key, node.address).strip())
+    interrupted_beside_a_silent_node(l, key, node)
+
+
+def interrupted_beside_a_silent_node(l, key, node):
+    """One that is interrupted does not wait for a node that is silent while it has the region that is measured with, as one
+    does that is not."""
+    def regions():
+        return l.run(program("gvm"), "node", "--regions", "--key", key, node.address).splitlines()
+    words = [program("gvm"), "doctor", "--key", key, *[node.address] * 40]
+    doctor, other = l.start("doctor", *words), l.start("doctor", *words)
+    wait_for("their regions are there", lambda: len(regions()) == 2, pause=0)
+    node.stop()
+    said = other.log()
+    doctor.signal(signal.SIGINT)
+    expect(doctor.wait(30) == -signal.SIGINT, "status %s", doctor.popen.returncode)
+    expect(other.running() and other.log() == said, "it ended no sooner than one that was not interrupted has gone on")
+    node.go_on()
+    other.signal(signal.SIGINT)
+    other.wait(30)
+    wait_for("no region of the other's is left", lambda: len(regions()) <= 1)
 
 
 def test(l):

@@ -4,7 +4,9 @@
 regions, as a whole or not at all, and nothing that loses contents or a guest's memory without --force."""
 
 import json
+import mmap
 import os
+import re
 import signal
 
 import lab
@@ -44,6 +46,65 @@ def files(l, mount, path):
         region(l, "create", *wrong, status=1)
         expect(not os.path.exists(wrong[0]), "%s was made", wrong[0])
     expect("not a region" in region(l, "delete", l.path("shadow"), status=1) and os.path.exists(l.path("shadow")), "not ours")
+
+
+def size_of(text):
+    """Bytes of '1.5 GiB', and by how much they may be rounded."""
+    number, unit = text.split()
+    unit = 1 << 10 * "B KiB MiB GiB TiB".split().index(unit)
+    return float(number) * unit, unit / 2
+
+
+def close(text, number):
+    said, off = size_of(text)
+    return abs(said - number) <= off
+
+
+def lines(text):
+    return {name: int(value) for name, value in re.findall(r"^(\w+) (\d+)$", text, re.M)}
+
+
+def json_says_all(l, mount, node, path):
+    """Each field of what people are shown is in what programs are."""
+    said, (row,) = region(l, "list", mount.path).splitlines()[1], json.loads(region(l, "list", "--json", mount.path))
+    size, held, here, budget, *state = re.match(r" *(\S+ \S*B)  +(\S+ \S*B)  +(-|\S+ \S*B)  +(-|\S+ \S*B)  (.{9})  (.*)",
+                                                said).groups()
+    expect(close(size, row["size_bytes"]) and close(held, row["held_bytes"]), "%s, %s", said, row)
+    expect(here == "-" if not row["fast_path"] else close(here, row["here_bytes"]), "%s, %s", said, row)
+    expect(budget == "-" if row["budget_bytes"] is None else close(budget, row["budget_bytes"]), "%s, %s", said, row)
+    expect([word.strip() for word in state] == [row["state"], row["name"]], "%s, %s", said, row)
+    expect(not row["failed"] and not row["nodes_away"] and not row["slots_degraded"], "%s", row)
+    whole, one = json.loads(gvm(l, "stat", "--json", mount.path, path))
+    for raw, found in ((mount.path, whole), (path, one)):
+        expect(found["path"] == raw, "%s", found)
+        expect(lines(gvm(l, "stat", "--raw", raw)).keys() == found["counters"].keys(), "%s", found)
+    expect(one["size_bytes"] == os.path.getsize(path) and one["counters"]["chunks_written"] > 0, "%s", one)
+    expect(whole["lent_bytes"] > whole["free_bytes"] > 0, "%s", whole)
+    told, = json.loads(gvm(l, "node", "--json", node.address))
+    expect(told["address"] == node.address and told["counters"].keys() == lines(gvm(l, "node", node.address)).keys(), "%s", told)
+    (told,) = json.loads(gvm(l, "node", "--json", "--regions", node.address))[0]["regions"]
+    said = gvm(l, "node", "--regions", node.address)
+    expect(told["id"] in said and told["kind"] == "file" and "file: " + told["name"] in said, "%s, %s", said, told)
+    expect(told["in_use"] == ("in use" in said) and told["size_bytes"] == os.path.getsize(path), "%s, %s", said, told)
+    said = gvm(l, "node", "--json", node.address, "1.2.3", status=1)  # and the error for people before
+    told = json.loads(said[said.index("[\n"):])
+    expect("counters" in told[0] and "not an ADDRESS" in told[1]["error"], "%s", told)
+    os.rename(path, path + "\udcff\u00e4")
+    expect([row["name"] for row in json.loads(region(l, "list", "--json", mount.path))] == [name_of(path) + "\ufffd\u00e4"], "bytes")
+    os.rename(path + "\udcff\u00e4", path)
+
+
+def name_of(path):
+    return os.path.basename(path)
+
+
+def mapped_is_in_use(l, path):
+    """A guest without the fast path has the file mapped, and its descriptor closed, as QEMU has not."""
+    with open(path, "r+b") as f:
+        memory = mmap.mmap(f.fileno(), 0)
+    expect("mapped" in region(l, "delete", path, status=1) and os.path.exists(path), "deleted under a mapping")
+    memory.close()
+    wait_for("it is let go", lambda: not json.loads(gvm(l, "stat", "--json", path))[0]["counters"]["opens"])
 
 
 def lists(l, mount, other, path):
@@ -92,6 +153,8 @@ def test(l):
     mount, other = Mount(l, nodes[:1]), Mount(l, nodes[1:], name="other")
     path = mount.file("ram")
     files(l, mount, path)
+    json_says_all(l, mount, nodes[0], path)
+    mapped_is_in_use(l, path)
     lists(l, mount, other, path)
     knows_its_nodes(l, other, nodes[1])
     region(l, "delete", path)

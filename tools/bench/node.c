@@ -17,6 +17,8 @@
 #include <string.h>
 
 #define WAIT_NS	     (10ull * 1000 * 1000 * 1000)
+#define STOPPED_NS   (1000ull * 1000 * 1000) /* for the region to be removed, after a signal */
+#define LOOK_MS	     100		     /* for a signal that comes just before a wait */
 #define DEPTH_MAX    64
 #define CHUNK_BLOCKS (GVM_CHUNK_PAGES >> CHUNK_BLOCK_SHIFT)
 
@@ -30,6 +32,7 @@ struct bench_node {
 		struct bench_node *n;
 		struct gvm_get get;
 		struct gvm_put put;
+		bool pending;
 	} slot[DEPTH_MAX];
 	/* the run */
 	bool put;
@@ -47,6 +50,7 @@ static void slot_done(struct gvm_req *req)
 	struct bench_node *n = s->n;
 
 	n->pending--;
+	s->pending = false;
 	if (req->result && !n->error)
 		n->error = req->result;
 	n->done += !req->result;
@@ -77,6 +81,7 @@ static void slot_go(struct slot *s)
 	req->arg = s;
 	req->deadline_ns = gvm_now_ns() + WAIT_NS;
 	n->pending++;
+	s->pending = true;
 	if (n->put) {
 		s->put.what = (struct gvm_put_req){.region = n->region,
 						   .epoch = 1,
@@ -96,6 +101,25 @@ static void slot_go(struct slot *s)
 	gvm_get(n->conn, &s->get);
 }
 
+/* Waits for something from the node, or a signal. */
+static void node_turn(struct bench_node *n)
+{
+	struct pollfd p = {gvm_conn_fd(n->conn), POLLIN, 0};
+
+	poll(&p, 1, LOOK_MS);
+	gvm_conn_process(n->conn);
+}
+
+/* After a signal nothing is waited for. */
+static void slots_cancel(struct bench_node *n)
+{
+	if (!n->error)
+		n->error = -EINTR;
+	for (unsigned i = 0; i < n->depth; i++)
+		if (n->slot[i].pending)
+			gvm_cancel(n->put ? &n->slot[i].put.req : &n->slot[i].get.req);
+}
+
 static int node_loop(struct bench_node *n, bool put, uint64_t until_ns, uint64_t goal)
 {
 	n->put = put;
@@ -106,10 +130,9 @@ static int node_loop(struct bench_node *n, bool put, uint64_t until_ns, uint64_t
 	for (unsigned i = 0; i < n->depth; i++)
 		slot_go(&n->slot[i]);
 	while (n->pending) {
-		struct pollfd p = {gvm_conn_fd(n->conn), POLLIN, 0};
-
-		poll(&p, 1, 1000);
-		gvm_conn_process(n->conn);
+		node_turn(n);
+		if (bench_stopped())
+			slots_cancel(n);
 	}
 	return n->error;
 }
@@ -127,14 +150,29 @@ int bench_node_run(struct bench_node *n, bool put, unsigned ms, double *mb_s)
 	return rc;
 }
 
-static int call_wait(struct bench_node *n, struct gvm_call *call)
-{
-	return gvm_conn_wait(n->conn, &call->req);
-}
-
 static void call_done(struct gvm_req *req)
 {
-	(void)req;
+	*(bool *)req->arg = true;
+}
+
+/* A signal ends the wait for what it would be wrong to go on with. */
+static int call_wait(struct bench_node *n, struct gvm_call *call, const bool *done, bool stops)
+{
+	while (!*done) {
+		node_turn(n);
+		if (stops && bench_stopped() && !*done)
+			gvm_cancel(&call->req);
+	}
+	return call->req.result;
+}
+
+static struct gvm_call *call_begin(struct gvm_call *call, bool *done)
+{
+	*done = false;
+	*call = (struct gvm_call){.req = {.done = call_done,
+					  .arg = done,
+					  .deadline_ns = gvm_now_ns() + (bench_stopped() ? STOPPED_NS : WAIT_NS)}};
+	return call;
 }
 
 /* Makes a region for `values` chunks, attaches it and writes them all. */
@@ -142,16 +180,18 @@ static int node_prepare(struct bench_node *n)
 {
 	struct gvm_region_create_req create = {n->region, n->values, n->values, 1, 0};
 	struct gvm_region_open_req open = {.region = n->region, .mode = 1, .epoch = 1, .view = 1};
-	struct gvm_call call = {.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
+	struct gvm_call call;
+	bool done;
 	int rc;
 
-	gvm_region_create(n->conn, &call, &create);
-	rc = call_wait(n, &call);
+	gvm_region_create(n->conn, call_begin(&call, &done), &create);
+	rc = call_wait(n, &call, &done, true);
+	if (rc == -ECANCELED) /* it may have been made all the same */
+		bench_node_remove(n);
 	if (rc)
 		return rc;
-	call = (struct gvm_call){.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
-	gvm_region_open(n->conn, &call, &open);
-	rc = call_wait(n, &call);
+	gvm_region_open(n->conn, call_begin(&call, &done), &open);
+	rc = call_wait(n, &call, &done, true);
 	if (!rc)
 		rc = node_loop(n, true, UINT64_MAX, n->values);
 	if (rc)
@@ -202,8 +242,10 @@ int bench_node_at(const char *addr, const struct gvm_conn_opts *opts, unsigned v
 	rc = chunks_encode(n);
 	if (!rc)
 		rc = gvm_conn_create(addr, opts, &n->conn);
-	if (!rc)
+	if (!rc) {
+		gvm_conn_process(n->conn); /* begins to connect */
 		rc = node_prepare(n);
+	}
 	if (rc) {
 		bench_node_close(n);
 		return rc;
@@ -227,13 +269,21 @@ int bench_node_open(uint16_t port, const char *key_path, unsigned values, unsign
 	return rc;
 }
 
+static int remove_with(struct bench_node *n, uint64_t epoch)
+{
+	struct gvm_region_delete_req what = {.region = n->region, .epoch = epoch};
+	struct gvm_call call;
+	bool done;
+
+	gvm_region_delete(n->conn, call_begin(&call, &done), &what);
+	return call_wait(n, &call, &done, false);
+}
+
 int bench_node_remove(struct bench_node *n)
 {
-	struct gvm_region_delete_req what = {.region = n->region, .epoch = 1};
-	struct gvm_call call = {.req = {.done = call_done, .deadline_ns = gvm_now_ns() + WAIT_NS}};
+	int rc = remove_with(n, 1);
 
-	gvm_region_delete(n->conn, &call, &what);
-	return call_wait(n, &call);
+	return rc && rc != -ETIMEDOUT ? remove_with(n, 0) : rc; /* made, and not attached yet */
 }
 
 void bench_node_close(struct bench_node *n)

@@ -5,21 +5,32 @@
 #include <signal.h>
 #include <stddef.h>
 
-static volatile sig_atomic_t stopped;
+static const int signals[] = {SIGINT, SIGTERM, SIGHUP};
+#define SIGNALS (sizeof(signals) / sizeof(*signals))
+
+static struct sigaction before[SIGNALS];
+static volatile sig_atomic_t stopped; /* the signal */
 
 static void on_stop(int sig)
 {
-	(void)sig;
-	stopped = 1;
+	stopped = sig;
 }
 
 void bench_stop_watch(void)
 {
 	const struct sigaction stop = {.sa_handler = on_stop};
 
-	sigaction(SIGINT, &stop, NULL);
-	sigaction(SIGTERM, &stop, NULL);
-	sigaction(SIGHUP, &stop, NULL);
+	for (unsigned i = 0; i < SIGNALS; i++)
+		sigaction(signals[i], &stop, &before[i]);
+}
+
+void bench_stop_unwatch(void)
+{
+	for (unsigned i = 0; i < SIGNALS; i++)
+		sigaction(signals[i], &before[i], NULL);
+	if (stopped)
+		raise(stopped);
+	stopped = 0;
 }
 
 bool bench_stopped(void)

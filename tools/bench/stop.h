@@ -6,6 +6,8 @@
 #include <stdbool.h>
 
 void bench_stop_watch(void);
+/* They do what they did before; one that has come meanwhile does it now. */
+void bench_stop_unwatch(void);
 /* One of them has come: wind up. */
 bool bench_stopped(void);
 

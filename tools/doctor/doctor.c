@@ -10,10 +10,10 @@
 #include "nodes.h"
 #include "probe.h"
 #include "tools/gvm.h"
+#include "tools/json_out.h"
 #include "tools/say.h"
 
 #include <getopt.h>
-#include <json-c/json.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -59,16 +59,16 @@ static void finding_add(struct json_object *list, const struct doctor_finding *f
 {
 	struct json_object *o = json_object_new_object();
 
-	json_object_object_add(o, "check", json_object_new_string(f->name));
-	json_object_object_add(o, "verdict", json_object_new_string(words[f->verdict]));
-	json_object_object_add(o, "says", json_object_new_string(f->says));
+	json_text(o, "check", f->name);
+	json_text(o, "verdict", words[f->verdict]);
+	json_text(o, "says", f->says);
 	if (f->verdict != DOCTOR_OK) {
-		json_object_object_add(o, "means", json_object_new_string(f->means));
-		json_object_object_add(o, "mend", json_object_new_string(f->mend));
-		json_object_object_add(o, "safe", json_object_new_boolean(f->module || f->path));
+		json_text(o, "means", f->means);
+		json_text(o, "mend", f->mend);
+		json_flag(o, "safe", f->module || f->path);
 	}
 	if (mended)
-		json_object_object_add(o, "fix", json_object_new_string(mended));
+		json_text(o, "fix", mended);
 	json_object_array_add(list, o);
 }
 
@@ -130,8 +130,8 @@ static int examine(struct examination *x, struct gvm_conn_opts *opts, const char
 	nodes_examine(x, opts, addresses, count);
 	free(key);
 	if (x->list)
-		puts(json_object_to_json_string_ext(
-			x->list, JSON_C_TO_STRING_PRETTY | JSON_C_TO_STRING_NOSLASHESCAPE));
+		json_show(x->list);
+	x->list = NULL;
 	return x->failed;
 }
 

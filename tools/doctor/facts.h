@@ -3,6 +3,8 @@
 #ifndef TOOLS_DOCTOR_FACTS_H
 #define TOOLS_DOCTOR_FACTS_H
 
+#include "tools/node_figures.h"
+
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -37,7 +39,7 @@ struct doctor_facts {
 struct doctor_node {
 	const char *address;
 	int error;		   /* a negative errno: it was not asked to the end */
-	char why[DOCTOR_WORD * 2]; /* "", or what the connection said */
+	struct node_reason reason; /* what the connection said */
 	char interface[DOCTOR_WORD];
 	unsigned mtu;		     /* 0: not known */
 	uint64_t round_ns;	     /* the median of some */

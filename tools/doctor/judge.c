@@ -327,7 +327,7 @@ unsigned doctor_judge_node(const struct doctor_node *n, struct doctor_finding *f
 
 	if (n->error) {
 		f = found(&b, n->address, DOCTOR_FAIL, "%s",
-			  *n->why ? n->why : strerror(-n->error));
+			  *n->reason.text ? n->reason.text : strerror(-n->error));
 		explain(f, "Regions cannot be made there, and accesses to what it holds wait.",
 			n->error == -EACCES ? "gvm doctor --key FILE (and --tls if the node has it)"
 					    : "systemctl status gvm-memnode    # there");

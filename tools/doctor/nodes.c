@@ -4,11 +4,12 @@
 
 #include "memnode/addr.h"
 #include "tools/bench/node.h"
+#include "tools/bench/stop.h"
+#include "tools/node_figures.h"
 
 #include <errno.h>
 #include <ifaddrs.h>
 #include <net/if.h>
-#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -16,37 +17,10 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define DEADLINE_NS (5ull * 1000 * 1000 * 1000)
 #define ROUNDS	    31u
 #define CHUNKS	    32u /* 4 MiB */
 #define DEPTH	    16u
 #define MEASURE_MS  300u
-
-struct asked {
-	struct gvm_call call;
-	struct gvm_node_stat_rsp stat;
-};
-
-static void answered(struct gvm_req *req)
-{
-	struct asked *a = req->arg;
-
-	if (!req->result)
-		a->stat = a->call.rsp.node_stat;
-}
-
-static int node_ask(struct gvm_conn *conn, struct gvm_node_stat_rsp *stat)
-{
-	struct asked a = {
-		.call.req = {.done = answered, .deadline_ns = gvm_now_ns() + DEADLINE_NS}};
-	int rc;
-
-	a.call.req.arg = &a;
-	gvm_node_stat(conn, &a.call);
-	rc = gvm_conn_wait(conn, &a.call.req);
-	*stat = a.stat;
-	return rc;
-}
 
 static int by_size(const void *a, const void *b)
 {
@@ -60,12 +34,12 @@ static int rounds_measure(struct gvm_conn *conn, struct doctor_node *node)
 {
 	struct gvm_node_stat_rsp stat;
 	uint64_t ns[ROUNDS];
-	int rc = node_ask(conn, &stat);
+	int rc = node_stat_ask(conn, &stat);
 
 	for (unsigned i = 0; i < ROUNDS && !rc; i++) {
 		uint64_t from = gvm_now_ns();
 
-		rc = node_ask(conn, &stat);
+		rc = node_stat_ask(conn, &stat);
 		ns[i] = gvm_now_ns() - from;
 	}
 	if (rc)
@@ -79,15 +53,13 @@ static int rounds_measure(struct gvm_conn *conn, struct doctor_node *node)
 	return 0;
 }
 
-/* Signals wait until the region is away again. */
+/* A signal ends the measurement at once, and the program when the region is away again, for which the node has a second. */
 static void rates_measure(const struct gvm_conn_opts *opts, struct doctor_node *node)
 {
 	struct bench_node *n;
-	sigset_t all, before;
 	double put = 0, get = 0;
 
-	sigfillset(&all);
-	sigprocmask(SIG_BLOCK, &all, &before);
+	bench_stop_watch();
 	if (bench_node_at(node->address, opts, CHUNKS, DEPTH, &n) == 0) {
 		if (!bench_node_run(n, true, MEASURE_MS, &put) &&
 		    !bench_node_run(n, false, MEASURE_MS, &get)) {
@@ -97,7 +69,7 @@ static void rates_measure(const struct gvm_conn_opts *opts, struct doctor_node *
 		bench_node_remove(n);
 		bench_node_close(n);
 	}
-	sigprocmask(SIG_SETMASK, &before, NULL);
+	bench_stop_unwatch();
 }
 
 static bool same_host(const struct sockaddr *a, const struct sockaddr_storage *b)
@@ -144,16 +116,6 @@ static void interface_find(struct doctor_node *node)
 	close(fd);
 }
 
-static void state_changed(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed,
-			  const char *why, void *arg)
-{
-	struct doctor_node *node = arg;
-
-	(void)conn;
-	(void)renewed;
-	snprintf(node->why, sizeof(node->why), "%s", state == GVM_CONN_UP ? "" : why);
-}
-
 void doctor_node_probe(const char *address, const struct gvm_conn_opts *opts,
 		       struct doctor_node *node)
 {
@@ -162,8 +124,8 @@ void doctor_node_probe(const char *address, const struct gvm_conn_opts *opts,
 
 	memset(node, 0, sizeof(*node));
 	node->address = address;
-	own.on_state = state_changed;
-	own.arg = node;
+	own.on_state = node_reason_note;
+	own.arg = &node->reason;
 	node->error = gvm_conn_create(address, &own, &conn);
 	if (node->error)
 		return;

@@ -33,7 +33,7 @@ static const char help_text[] =
 	"       gvm dsm key --master FILE --conf FILE --id N\n"
 	"       gvm dsm create [--wait SECONDS] [--homes ID,...] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
-	"       gvm dsm status [NAME]\n"
+	"       gvm dsm status [--json] [NAME]\n"
 	"       gvm dsm lost NAME\n"
 	"       gvm dsm discard NAME OFFSET SIZE\n"
 	"       gvm dsm leave NAME\n"
@@ -65,6 +65,7 @@ static const char help_text[] =
 	"                  lend memory (default: four, or all)\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
 	"                  is gone\n"
+	"  --json          status for programs\n"
 	"  --help          show this text\n";
 
 struct options {
@@ -73,7 +74,7 @@ struct options {
 	unsigned wait_ms;
 	struct giantvm_homes homes;
 	unsigned long force; /* 0 or 1 */
-	bool open;
+	bool open, json;
 };
 
 static int number_parse(const char *text, long most, long *value)
@@ -403,6 +404,7 @@ static int options_read(struct options *o, int argc, char **argv)
 					      {"homes", required_argument, NULL, 'H'},
 					      {"force", no_argument, NULL, 'f'},
 					      {"open", no_argument, NULL, 'o'},
+					      {"json", no_argument, NULL, 'j'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	long seconds;
@@ -442,6 +444,9 @@ static int options_read(struct options *o, int argc, char **argv)
 		case 'o':
 			o->open = true;
 			break;
+		case 'j':
+			o->json = true;
+			break;
 		case 'h':
 			fputs(help_text, stdout);
 			return -1;
@@ -475,7 +480,7 @@ static int deed_do(enum deed deed, int device, const struct options *o, const ch
 	case JOIN:
 		return do_join(device, o, name, bytes);
 	case STATUS:
-		return name ? dsm_status_region(device, name) : dsm_status(device);
+		return name ? dsm_status_region(device, name, o->json) : dsm_status(device, o->json);
 	case LOST:
 		return dsm_lost(device, name);
 	case DISCARD:
@@ -506,6 +511,8 @@ int cmd_dsm(int argc, char **argv)
 	argv++;
 	if (argc < deeds[deed].least || argc > deeds[deed].most)
 		return usage("wrong number of arguments");
+	if (o.json && deed != STATUS)
+		return usage("--json is for status");
 	if (deed == UP && (!o.conf || o.id < 0))
 		return usage("up needs --conf and --id");
 	if (deed == UP && !!o.key + !!o.keys + o.open > 1)

@@ -3,9 +3,11 @@
 #ifndef TOOLS_DSM_H
 #define TOOLS_DSM_H
 
+#include <stdbool.h>
+
 /* Prints the nodes and the regions; or one region, with its most contended pages. */
-int dsm_status(int device);
-int dsm_status_region(int device, const char *name);
+int dsm_status(int device, bool json);
+int dsm_status_region(int device, const char *name, bool json);
 /* Prints the lost pages that this host, if it lends memory, knows of. */
 int dsm_lost(int device, const char *name);
 

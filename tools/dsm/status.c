@@ -2,6 +2,7 @@
 /* gvm dsm status - what the module says of the cluster and of its regions. */
 #include "dsm.h"
 #include "giantvm.h"
+#include "json_out.h"
 #include "memnode/size.h"
 #include "say.h"
 
@@ -34,6 +35,13 @@ static const char *node_roles(const struct giantvm_node *node)
 	return cpu && mem ? "cpu,mem" : cpu ? "cpu" : "mem";
 }
 
+static const char *node_state(const struct giantvm_node_info *n)
+{
+	return n->flags & GIANTVM_NODE_SELF	 ? "this host" :
+	       n->flags & GIANTVM_NODE_CONNECTED ? "connected" :
+						   "no connection";
+}
+
 static void nodes_print(const struct giantvm_state *s)
 {
 	char addr[ADDR_TEXT];
@@ -43,10 +51,7 @@ static void nodes_print(const struct giantvm_state *s)
 		const struct giantvm_node_info *n = &s->nodes[i];
 
 		printf("%6u  %-28s %-8s %s\n", n->node.id, node_addr(&n->node, addr),
-		       node_roles(&n->node),
-		       n->flags & GIANTVM_NODE_SELF	 ? "this host" :
-		       n->flags & GIANTVM_NODE_CONNECTED ? "connected" :
-							   "no connection");
+		       node_roles(&n->node), node_state(n));
 	}
 }
 
@@ -88,7 +93,66 @@ static void regions_print(int device, const struct giantvm_state *s)
 	}
 }
 
-int dsm_status(int device)
+static struct json_object *nodes_json(const struct giantvm_state *s)
+{
+	struct json_object *list = json_object_new_array();
+	char addr[ADDR_TEXT];
+
+	for (unsigned i = 0; i < s->info.nr_nodes; i++) {
+		const struct giantvm_node_info *n = &s->nodes[i];
+		struct json_object *o = json_object_new_object();
+
+		json_number(o, "id", n->node.id);
+		json_text(o, "address", node_addr(&n->node, addr));
+		json_flag(o, "cpu", n->node.roles & GIANTVM_ROLE_CPU);
+		json_flag(o, "mem", n->node.roles & GIANTVM_ROLE_MEM);
+		json_text(o, "state", node_state(n));
+		json_object_array_add(list, o);
+	}
+	return list;
+}
+
+static struct json_object *stats_json(const struct giantvm_stats *s)
+{
+	struct json_object *o = json_object_new_object();
+
+	json_text(o, "name", s->name);
+	json_number(o, "size_bytes", s->size_bytes);
+	json_number(o, "here_bytes", s->resident_pages * 4096);
+#define NUMBER(name) json_number(o, #name, s->name)
+	NUMBER(read_faults);
+	NUMBER(write_faults);
+	NUMBER(remote_faults);
+	NUMBER(remote_wait_ns);
+	NUMBER(revoked_pages);
+	NUMBER(downgraded_pages);
+	NUMBER(evicted_pages);
+	NUMBER(pin_waits);
+	NUMBER(given_up_waits);
+	NUMBER(fenced_pins);
+	NUMBER(lost_pages);
+#undef NUMBER
+	return o;
+}
+
+static struct json_object *state_json(int device, const struct giantvm_state *s, const char *version)
+{
+	bool up = s->info.id != GIANTVM_ID_NONE;
+	struct json_object *o = json_object_new_object(), *list = json_object_new_array();
+	struct giantvm_stats stats;
+
+	json_text(o, "version", version);
+	json_member(o, "node", up ? json_object_new_uint64(s->info.id) : NULL);
+	json_flag(o, "key", up && s->info.flags & GIANTVM_INFO_KEY);
+	json_member(o, "nodes", nodes_json(s));
+	for (unsigned i = 0; i < s->info.nr_regions; i++)
+		if (!stats_get(device, s->regions[i], &stats))
+			json_object_array_add(list, stats_json(&stats));
+	json_member(o, "regions", list);
+	return o;
+}
+
+int dsm_status(int device, bool json)
 {
 	char version[GIANTVM_VERSION_TEXT];
 	struct giantvm_state s;
@@ -99,7 +163,9 @@ int dsm_status(int device)
 		return 1;
 	}
 	giantvm_version(version);
-	if (s.info.id == GIANTVM_ID_NONE) {
+	if (json) {
+		json_show(state_json(device, &s, version));
+	} else if (s.info.id == GIANTVM_ID_NONE) {
 		printf("giantvm_kvm %s: this host is no node of a cluster (gvm dsm up)\n", version);
 	} else {
 		printf("giantvm_kvm %s: node %u of %u, %s\n", version, s.info.id, s.info.nr_nodes,
@@ -111,8 +177,8 @@ int dsm_status(int device)
 	return 0;
 }
 
-/* The pages that this host and others take from each other most; needs debugfs. */
-static void contended_print(const char *name)
+/* The pages that this host and others take from each other most; needs debugfs. `list` NULL: prints. */
+static void contended_show(const char *name, struct json_object *list)
 {
 	char path[128], text[256];
 	int shown = 0;
@@ -124,19 +190,36 @@ static void contended_print(const char *name)
 		return;
 	while (shown < CONTENDED_SHOWN && fgets(text, sizeof(text), f)) {
 		unsigned long long page, offset, count, excess;
+		struct json_object *o;
 
 		if (sscanf(text, "%llu %llx %llu %llu", &page, &offset, &count, &excess) != 4)
 			continue;
 		if (excess >= count)
 			continue; /* it may have been another page's */
-		if (!shown++)
+		if (!shown++ && !list)
 			printf("most contended pages (offset: waits and losses, at least):\n");
-		printf("  %#14llx: %llu\n", offset, count - excess);
+		if (!list) {
+			printf("  %#14llx: %llu\n", offset, count - excess);
+			continue;
+		}
+		o = json_object_new_object();
+		json_number(o, "offset_bytes", offset);
+		json_number(o, "times", count - excess);
+		json_object_array_add(list, o);
 	}
 	fclose(f);
 }
 
-int dsm_status_region(int device, const char *name)
+static struct json_object *region_json(const struct giantvm_stats *s)
+{
+	struct json_object *o = stats_json(s), *list = json_object_new_array();
+
+	contended_show(s->name, list);
+	json_member(o, "contended", list);
+	return o;
+}
+
+int dsm_status_region(int device, const char *name, bool json)
 {
 	struct giantvm_stats s;
 	char size[SIZE_TEXT];
@@ -145,6 +228,10 @@ int dsm_status_region(int device, const char *name)
 	if (rc) {
 		say("status %s: %s", name, rc == -ENOENT ? "not joined on this host" : strerror(-rc));
 		return 1;
+	}
+	if (json) {
+		json_show(region_json(&s));
+		return 0;
 	}
 	printf("%s: %s, /dev/gvm/%s\n", s.name, size_text(s.size_bytes, size), s.name);
 	printf("  here          %" PRIu64 " pages (%s)\n", (uint64_t)s.resident_pages,
@@ -160,6 +247,6 @@ int dsm_status_region(int device, const char *name)
 	       " cut off at a lease's end\n",
 	       (uint64_t)s.pin_waits, (uint64_t)s.given_up_waits, (uint64_t)s.fenced_pins);
 	printf("  lost          %" PRIu64 " pages\n", (uint64_t)s.lost_pages);
-	contended_print(s.name);
+	contended_show(s.name, NULL);
 	return 0;
 }
