@@ -21,6 +21,7 @@ static const struct command {
 	{"region", "gvm region", "list, make and delete regions; how much of one is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},
 	{"dsm", "gvm dsm", "memory that several hosts share: the kernel mode's cluster", cmd_dsm},
+	{"metrics", "gvm metrics", "the same figures for Prometheus", cmd_metrics},
 	{"doctor", "gvm doctor", "whether this host is fit for it, and what mends it", cmd_doctor},
 	{"bench", "gvm bench", "measure against nbdfuse, memcached, Redis and raw TCP", cmd_bench},
 };

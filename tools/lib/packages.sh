@@ -1,7 +1,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 # shellcheck shell=sh
 # Installs what the list beside this file names for the given purposes, and only what is missing.
-# No service is started: a package that brings a daemon (Redis, memcached) is wanted for its program.
+# No service is started: a package that brings a daemon (Redis, memcached, Prometheus) is wanted for its program.
 
 packages_missing() {
 	_list=$1
@@ -50,7 +50,7 @@ _packages_locked() {
 			chmod 755 $_policy
 			_packages_apt </dev/null >"$1" 2>&1 || exit 1
 			# What had no chance to start now should not start at the next boot either.
-			for _service in redis-server memcached; do
+			for _service in redis-server memcached prometheus; do
 				case " $_missing " in
 				*" $_service "*) systemctl disable $_service >/dev/null 2>&1 || : ;;
 				esac

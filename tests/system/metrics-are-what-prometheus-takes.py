@@ -1,0 +1,131 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""gvm metrics tells Prometheus all that gvm stat and gvm node count, and how long users wait, in a text to which promtool has no
+objection, whatever regions are called; what does not answer is told as such; the text is printed, is in a file that is
+replaced as a whole, or is served over HTTP, where a scraper that says nothing holds nobody up."""
+
+import os
+import re
+import signal
+import socket
+import stat
+import subprocess
+
+import lab
+from lab import expect, program, wait_for
+from remote import Mount, Node, numbers
+
+SAMPLE = re.compile(r'^(\w+)\{(.*)\} (\S+)$')
+NAME = 'a "b" \\ c\nd\udcff\u00e4'
+SEEN = 'a \\"b\\" \\\\ c\\nd\ufffd\u00e4'
+
+
+def told(*arguments, status=0):
+    done = subprocess.run([program("gvm"), "metrics", *arguments], capture_output=True, text=True, timeout=lab.patience(30))
+    expect(done.returncode == status, "status %d: %s", done.returncode, done.stderr)
+    return done.stdout
+
+
+def judged(text):
+    """promtool's word, and the samples by name and labels."""
+    done = subprocess.run(["promtool", "check", "metrics"], input=text, text=True, capture_output=True)
+    expect(done.returncode == 0 and not done.stdout + done.stderr, "promtool: %s%s", done.stdout, done.stderr)
+    found = {}
+    for line in text.splitlines():
+        if not line.startswith("#"):
+            name, labels, value = SAMPLE.match(line).groups()
+            expect((name, labels) not in found, "%s twice", line)
+            found[name, labels] = float(value)
+    return found
+
+
+def is_all_there(l, mount, node):
+    l.write(mount.region("read", 4 << 20), 0, 4 << 20, 1)
+    with open(mount.file(NAME), "xb") as f:
+        f.truncate(1 << 20)
+    path = mount.region("ram", 16 << 20)
+    mount.budget("ram", 4 << 20)
+    guest = l.start("guest", program("torture-fast"), "--alone", "--file", path, "--disk", l.path("disk"), "--shadow",
+                    l.path("shadow"), "--seconds", "60")
+    wait_for("faults that waited", lambda: mount.stats("ram")["chunks_fetched"] > 50)
+    found = judged(told("--mount", mount.path, "--node", node.address))
+    whole, region = 'mount="%s"' % mount.path, 'mount="%s",region="%%s"' % mount.path
+    expect(found["gvm_mount_up", whole] == 1 and found["gvm_node_up", 'node="%s"' % node.address] == 1, "up: %s", found)
+    names = {name for name, _ in found}
+    for kind, lines in (("mount", mount.stats()), ("region", mount.stats("ram")), ("node", node.stats())):
+        # (Those of whom a process is, and of which epoch, are no measure of anything.)
+        for line in lines.keys() - {"worker_pid", "attached_epoch"}:
+            line = {"nodes_up": "nodes_connected", "region_nodes": "nodes", "fast": "fast_path", "local_bytes": "budget_bytes",
+                    "rx_bytes": "received_bytes", "tx_bytes": "sent_bytes", "uptime_ns": "uptime_seconds"}.get(line, line)
+            expect({"gvm_%s_%s" % (kind, line), "gvm_%s_%s_total" % (kind, line)} & names, "nothing of %s's %s", kind, line)
+    expect(found["gvm_region_size_bytes", region % SEEN] == 1 << 20, "a name: %s", [labels for _, labels in found])
+    expect(found["gvm_region_fast_path", region % "ram"] == 1, "ram: %s", found)
+    for stage in ("fault_wait", "write_back"):
+        name = "gvm_mount_%s_seconds" % stage
+        buckets = [value for (bucket, labels), value in found.items() if bucket == name + "_bucket"]
+        expect(len(buckets) > 10 and buckets == sorted(buckets), "%s: %s", stage, buckets)
+        expect(buckets[-1] == found[name + "_count", whole] > 0 and found[name + "_sum", whole] > 0, "%s: %s", stage, buckets)
+    expect(("gvm_region_fault_wait_seconds_count", region % "ram") in found, "of the region: nothing")
+    expect(("gvm_region_fault_wait_seconds_count", region % "read") not in found, "of one that is not open")
+    guest.signal(signal.SIGKILL)
+    guest.wait(20)
+    before = found["gvm_mount_fault_wait_seconds_count", whole]
+    mount.kill_worker()
+    wait_for("a successor counts on", lambda: mount.stats()["restarts"] == 1)
+    expect(judged(told("--mount", mount.path))["gvm_mount_fault_wait_seconds_count", whole] >= before, "it begins anew")
+
+
+def is_a_file(l, mount):
+    path = l.path("gvm.prom")
+    for _ in range(2):
+        told("--mount", mount.path, "--output", path)
+        with open(path) as f:
+            judged(f.read())
+        expect(stat.S_IMODE(os.stat(path).st_mode) == 0o644, "its mode is %o", os.stat(path).st_mode)
+    expect([name for name in os.listdir(l.folder) if name.startswith("gvm.prom")] == ["gvm.prom"], "%s", os.listdir(l.folder))
+    told("--mount", mount.path, "--output", l.path("no/gvm.prom"), status=1)
+
+
+def get(to, what=b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
+    with socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET) as s:
+        s.connect(to)
+        s.sendall(what)
+        with s.makefile("rb") as f:
+            return f.read().decode().partition("\r\n\r\n")[::2]
+
+
+def is_served(l, mount):
+    path = l.path("socket")
+    for where, to in (("unix:" + path, path), ("127.0.0.1:9477", ("127.0.0.1", 9477))):
+        server = l.start("server", program("gvm"), "metrics", "--mount", mount.path, "--listen", where)
+
+        def answers():
+            try:
+                return get(to, b"GET /\r\n\r\n")[0].startswith("HTTP/1.1 404")
+            except OSError:
+                return False
+        wait_for("it listens", answers)
+        with socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET) as silent:
+            silent.connect(to)
+            head, body = get(to)
+        expect(head.startswith("HTTP/1.1 200 OK") and "version=0.0.4" in head, "%s", head)
+        judged(body)
+        if to == path:
+            expect(stat.S_IMODE(os.stat(path).st_mode) == 0o660, "its mode is %o", os.stat(path).st_mode)
+        server.signal(signal.SIGTERM)
+        server.succeed(20)
+    expect(not os.path.exists(path), "its socket is left")
+    expect("beyond" in l.run(program("gvm"), "metrics", "--listen", "0.0.0.0:9477", status=1), "it listens to all")
+
+
+def test(l):
+    node = Node(l, "128M")
+    mount = Mount(l, [node])
+    is_all_there(l, mount, node)
+    is_a_file(l, mount)
+    is_served(l, mount)
+    found = judged(told("--mount", mount.path, "--mount", l.folder, "--node", "1.2.3", status=1))
+    expect(found["gvm_mount_up", 'mount="%s"' % l.folder] == 0 and found["gvm_node_up", 'node="1.2.3"'] == 0, "%s", found)
+
+
+lab.main(test)

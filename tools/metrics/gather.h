@@ -1,0 +1,13 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* gather.h - mounts, their regions, and nodes are asked for what Prometheus is to know. */
+#ifndef TOOLS_METRICS_GATHER_H
+#define TOOLS_METRICS_GATHER_H
+
+#include "exposition.h"
+#include "memnode/gvm_client.h"
+
+/* Each adds to `all`; what does not answer is there as such, and has been said. 0, or 1 if something did not answer. */
+int metrics_gather_mount(struct metrics_sources *all, const char *path);
+int metrics_gather_node(struct metrics_sources *all, const char *address, const struct gvm_conn_opts *opts);
+
+#endif

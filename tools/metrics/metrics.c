@@ -1,0 +1,194 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm metrics - what gvmfs and memory nodes count, for Prometheus: as a text, as a file for the textfile collector of
+ * node_exporter, or over HTTP.
+ *
+ * This is a process of its own. Neither gvmfs nor a node serves HTTP: what guests wait for is asked only what gvm stat and
+ * gvm node ask, and a scraper that stands still holds nobody up.
+ */
+#include "gather.h"
+#include "listen.h"
+#include "tools/gvm.h"
+#include "tools/mounts.h"
+#include "tools/say.h"
+
+#include <errno.h>
+#include <getopt.h>
+#include <limits.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+static const char help_text[] =
+	"usage: gvm metrics [OPTION ...]\n"
+	"\n"
+	"Prints what gvmfs and memory nodes count, as Prometheus takes it: of the mounts\n"
+	"and nodes that are named; of all mounts of this host where none is.\n"
+	"\n"
+	"  --mount DIR     a mount; may stand several times\n"
+	"  --node ADDRESS  a memory node; may stand several times\n"
+	"  --key FILE      the secret shared with the nodes\n"
+	"  --tls           speak to the nodes over TLS, by that secret\n"
+	"  --output FILE   write it to FILE, which is replaced as a whole: a file *.prom\n"
+	"                  for the textfile collector of node_exporter\n"
+	"  --listen WHERE  answer GET /metrics there: unix:PATH, or 127.0.0.1:PORT\n"
+	"  --help          show this text\n";
+
+struct asked {
+	const char **mounts, **nodes;
+	unsigned mount_count, node_count;
+	struct gvm_conn_opts opts;
+	const char *output, *listen;
+};
+
+static int mounts_gather(const struct asked *a, struct metrics_sources *all)
+{
+	char **paths;
+	unsigned count;
+	int status = 0, rc;
+
+	for (unsigned i = 0; i < a->mount_count; i++)
+		status |= metrics_gather_mount(all, a->mounts[i]);
+	if (a->mount_count || a->node_count)
+		return status;
+	rc = mounts_all(NULL, &paths, &count);
+	if (rc) {
+		say("the list of mounts cannot be read: %s", strerror(-rc));
+		return 1;
+	}
+	for (unsigned i = 0; i < count; i++)
+		status |= metrics_gather_mount(all, paths[i]);
+	mounts_free(paths, count);
+	return status;
+}
+
+/* The text of now. What does not answer is in it as such, and makes the result 1. */
+static int text_make(FILE *f, void *arg)
+{
+	struct metrics_sources all = STAILQ_HEAD_INITIALIZER(all);
+	const struct asked *a = arg;
+	int status = mounts_gather(a, &all);
+
+	for (unsigned i = 0; i < a->node_count; i++)
+		status |= metrics_gather_node(&all, a->nodes[i], &a->opts);
+	metrics_print(f, &all);
+	metrics_sources_free(&all);
+	return status;
+}
+
+/* A collector that reads meanwhile finds the file as it was, or the new one. */
+static int file_write(struct asked *a)
+{
+	char temporary[PATH_MAX];
+	int fd, rc = 0, status = 0;
+	FILE *f;
+
+	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", a->output) >= PATH_MAX) {
+		say("%s: %s", a->output, strerror(ENAMETOOLONG));
+		return 1;
+	}
+	fd = mkstemp(temporary);
+	f = fd < 0 ? NULL : fdopen(fd, "w");
+	if (!f) {
+		say("%s: %s", a->output, strerror(errno));
+		return 1;
+	}
+	status = text_make(f, a);
+	if (fchmod(fd, 0644) || fflush(f) || ferror(f))
+		rc = errno ? errno : EIO;
+	if (fclose(f) && !rc)
+		rc = errno;
+	if (!rc && rename(temporary, a->output))
+		rc = errno;
+	if (rc) {
+		say("%s: %s", a->output, strerror(rc));
+		unlink(temporary);
+	}
+	return status | (rc != 0);
+}
+
+static int key_load(struct asked *a, const char *path, uint8_t **key)
+{
+	int rc = path ? gvm_key_load(path, key, &a->opts.key_bytes) : 0;
+
+	if (rc)
+		say("--key %s: %s", path, gvm_key_error(rc));
+	a->opts.key = *key;
+	return rc;
+}
+
+static int metrics_run(struct asked *a, const char *key_path)
+{
+	uint8_t *key = NULL;
+	int status;
+
+	if (key_load(a, key_path, &key))
+		return 1;
+	status = a->listen ? metrics_listen(a->listen, text_make, a) : a->output ? file_write(a) : text_make(stdout, a);
+	free(key);
+	return status;
+}
+
+static int command_line(struct asked *a, int argc, char **argv)
+{
+	static const struct option longs[] = {{"mount", required_argument, NULL, 'm'},
+					      {"node", required_argument, NULL, 'n'},
+					      {"key", required_argument, NULL, 'k'},
+					      {"tls", no_argument, NULL, 't'},
+					      {"output", required_argument, NULL, 'o'},
+					      {"listen", required_argument, NULL, 'l'},
+					      {"help", no_argument, NULL, 'h'},
+					      {NULL, 0, NULL, 0}};
+	const char *key_path = NULL;
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		switch (c) {
+		case 'm':
+			a->mounts[a->mount_count++] = optarg;
+			break;
+		case 'n':
+			a->nodes[a->node_count++] = optarg;
+			break;
+		case 'k':
+			key_path = optarg;
+			break;
+		case 't':
+			a->opts.tls = true;
+			break;
+		case 'o':
+			a->output = optarg;
+			break;
+		case 'l':
+			a->listen = optarg;
+			break;
+		case 'h':
+			fputs(help_text, stdout);
+			return 0;
+		default:
+			return EXIT_USAGE;
+		}
+	}
+	if (optind < argc || (a->output && a->listen)) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	if (a->opts.tls && !key_path) {
+		say("--tls needs --key FILE");
+		return EXIT_USAGE;
+	}
+	return metrics_run(a, key_path);
+}
+
+int cmd_metrics(int argc, char **argv)
+{
+	struct asked a = {.mounts = calloc((size_t)argc, sizeof(char *)), .nodes = calloc((size_t)argc, sizeof(char *))};
+	int status = a.mounts && a.nodes ? command_line(&a, argc, argv) : 1;
+
+	free(a.mounts);
+	free(a.nodes);
+	return status;
+}
+
