@@ -17,6 +17,7 @@ static const struct command {
 } commands[] = {
 	{"run", "gvm run", "run a QEMU command line with its RAM in a region", cmd_run},
 	{"status", "gvm status", "all mounts of this host and their regions, on one screen", cmd_status},
+	{"top", "gvm top", "the same, live: faults, waits, write-back, nodes", cmd_top},
 	{"stat", "gvm stat", "statistics of a mount or of a region", cmd_stat},
 	{"region", "gvm region", "list, make and delete regions; how much of one is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},

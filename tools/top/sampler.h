@@ -1,0 +1,31 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* sampler.h - a thread that takes samples now and then: a gvmfs that hangs holds up that thread, and no key. */
+#ifndef TOOLS_TOP_SAMPLER_H
+#define TOOLS_TOP_SAMPLER_H
+
+#include "sample.h"
+
+#include <pthread.h>
+
+struct top_sampler {
+	/* set by the caller */
+	char *const *paths;
+	unsigned count;
+	uint64_t interval_ns;
+	/* private */
+	pthread_mutex_t lock;
+	struct top_sample *newest; /* not taken yet; lock */
+	int fd;
+};
+
+/* Begins to take them, the first at once, until the process ends. 0 or a negative errno. */
+int top_sampler_start(struct top_sampler *sampler);
+/* Readable when there is one. */
+static inline int top_sampler_fd(const struct top_sampler *sampler)
+{
+	return sampler->fd;
+}
+/* The newest, which is the caller's then; NULL: none since the last call. */
+struct top_sample *top_sampler_get(struct top_sampler *sampler);
+
+#endif
