@@ -24,7 +24,8 @@ void front_fast_path_ended(struct worker *w, struct inode *inode);
 /* For a region on the fast path: they answer the request when the work is done. */
 void front_fast_zero(fuse_req_t req, struct inode *inode, uint64_t off, uint64_t bytes);
 void front_fast_sync(fuse_req_t req, struct inode *inode);
-void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how);
+struct io_read;
+void front_fast_read(fuse_req_t req, struct inode *inode, const struct io_read *what);
 
 /* Adds a memory node to the mount: "ADDRESS", or "ADDRESS RACK". */
 void front_node_add(fuse_req_t req, struct inode *root, const char *value, size_t size);

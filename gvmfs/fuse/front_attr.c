@@ -8,6 +8,7 @@
 #include "resize.h"
 #include "state/closes.h"
 #include "unbacked.h"
+#include "view.h"
 
 #include <errno.h>
 
@@ -28,7 +29,7 @@ static void getattr_refreshed(struct worker *w, int result, void *arg)
 void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_inode(req, view_region(ino));
 	bool helper = pagecache_is_helper(w, fuse_req_ctx(req)->pid); /* as in front_lookup() */
 	bool refresh = inode && !helper && !front_record_is_ours(inode) && front_refresh_is_due(w);
 	struct op *op;
@@ -36,6 +37,10 @@ void front_getattr(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 	(void)fi;
 	if (!inode)
 		return;
+	if (view_of(ino)) {
+		view_reply_attr(w, req, inode, view_of(ino));
+		return;
+	}
 	if (helper || (!refresh && !held_ask(w, inode))) {
 		front_reply_attr(w, req, inode);
 		return;
@@ -157,9 +162,15 @@ static void setattr_run(struct task *task)
 void front_setattr(fuse_req_t req, fuse_ino_t ino, struct stat *attr, int to_set,
 		   struct fuse_file_info *fi)
 {
-	struct inode *inode = front_inode(req, ino);
-	struct setattr *sa = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*sa)) : NULL;
+	struct inode *inode;
+	struct setattr *sa;
 
+	if (view_of(ino)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	inode = front_inode(req, ino);
+	sa = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*sa)) : NULL;
 	if (!sa)
 		return;
 	sa->attr = *attr;

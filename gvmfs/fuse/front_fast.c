@@ -22,9 +22,7 @@ struct fast_read {
 	struct inode *inode;
 	fuse_req_t req;
 	struct interrupt interrupt;
-	uint64_t off;
-	size_t size;
-	unsigned how;
+	struct io_read what;
 };
 
 static void read_settled(struct resident_io *io, int error)
@@ -32,10 +30,12 @@ static void read_settled(struct resident_io *io, int error)
 	struct fast_read *f = (struct fast_read *)io;
 
 	interrupt_disarm(&f->interrupt);
-	if (error == -EINTR)
+	if (error == -EINTR) {
 		fuse_reply_err(f->req, EINTR);
-	else
-		front_io_read(f->w, f->req, f->inode, f->off, f->size, f->how);
+		free(f->what.head);
+	} else {
+		front_io_read(f->w, f->req, f->inode, &f->what);
+	}
 	free(f);
 }
 
@@ -47,12 +47,13 @@ static void read_interrupted(struct interrupt *interrupt)
 		read_settled(&f->io, -EINTR);
 }
 
-void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how)
+void front_fast_read(fuse_req_t req, struct inode *inode, const struct io_read *what)
 {
 	struct worker *w = front_worker(req);
 	struct fast_read *f = calloc(1, sizeof(*f));
 
 	if (!f) {
+		free(what->head);
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
@@ -60,11 +61,9 @@ void front_fast_read(fuse_req_t req, struct inode *inode, uint64_t off, size_t s
 	f->w = w;
 	f->inode = inode;
 	f->req = req;
-	f->off = off;
-	f->size = size;
-	f->how = how;
+	f->what = *what;
 	interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
-	resident_settle(inode->resident, &f->io, off, size);
+	resident_settle(inode->resident, &f->io, what->off, what->size);
 }
 
 static void zeroed(struct worker *w, void *arg, int error)

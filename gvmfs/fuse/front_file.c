@@ -11,6 +11,7 @@
 #include "store/store.h"
 #include "tail.h"
 #include "uffd/resident.h"
+#include "view.h"
 
 #include <errno.h>
 #include <linux/falloc.h>
@@ -22,8 +23,7 @@ struct direct_read {
 	struct pagecache_ask ask; /* first */
 	fuse_req_t req;
 	struct inode *inode;
-	uint64_t off;
-	size_t size;
+	struct io_read what;
 };
 
 static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error)
@@ -32,14 +32,14 @@ static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error
 
 	if (error)
 		log_debug(NULL, "a direct read shows what was written before: %s", strerror(-error));
-	front_io_read(w, d->req, d->inode, d->off, d->size, READ_DIRECT);
+	front_io_read(w, d->req, d->inode, &d->what);
 	free(d);
 }
 
 /* A file that was opened for direct reads, beside another host's writer or the fast path, may be read
  * while a program of this host stores to it through a mapping. True: the write-back is in flight, and
  * its end answers the read. */
-static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size)
+static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, const struct io_read *what)
 {
 	struct direct_read *d;
 
@@ -48,9 +48,9 @@ static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, u
 	d = malloc(sizeof(*d));
 	if (!d)
 		return false;
-	*d = (struct direct_read){ .ask.done = direct_synced, .req = req, .inode = inode,
-				   .off = off, .size = size };
-	if (pagecache_sync(w, inode, off, size, &d->ask) == 0)
+	*d = (struct direct_read){ .ask.done = direct_synced, .req = req, .inode = inode, .what = *what };
+	d->what.how = READ_DIRECT;
+	if (pagecache_sync(w, inode, what->off, what->size, &d->ask) == 0)
 		return true;
 	free(d);
 	return false;
@@ -77,15 +77,53 @@ static void fill_refuse(fuse_req_t req, struct inode *inode)
 	fuse_reply_err(req, EOPNOTSUPP);
 }
 
+static void read_begin(struct worker *w, fuse_req_t req, struct inode *inode, const struct io_read *what)
+{
+	if (what->size && inode->resident && resident_is_changing(inode->resident, what->off, what->size))
+		front_fast_read(req, inode, what);
+	else
+		front_io_read(w, req, inode, what);
+}
+
+/* What a mapping of the view gets is in the page cache as the view's: no part of the region's. */
+static void view_read(struct worker *w, fuse_req_t req, struct inode *inode, enum core_view view, size_t size, uint64_t off,
+		      bool direct)
+{
+	struct core_part part = view_part(inode, view);
+	struct io_read what = { .how = direct ? READ_DIRECT : 0 };
+
+	if (off < part.head) {
+		what.head_bytes = size < part.head - off ? size : part.head - off;
+		what.head = view_head(inode, off, what.head_bytes);
+		if (!what.head) {
+			fuse_reply_err(req, ENOMEM);
+			return;
+		}
+	}
+	off += what.head_bytes;
+	size -= what.head_bytes;
+	off -= part.head < off ? part.head : off;
+	if (off < part.bytes)
+		what.size = size < part.bytes - off ? size : part.bytes - off;
+	what.off = part.off + off;
+	if (!what.size || !direct_sync(w, req, inode, &what))
+		read_begin(w, req, inode, &what);
+}
+
 void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_content(req, ino);
+	struct inode *inode = front_content(req, view_region(ino));
+	struct io_read what = { .off = (uint64_t)off, .size = size };
 	bool fills = read_fills(fi);
 	unsigned how;
 
 	if (!inode)
 		return;
+	if (view_of(ino)) {
+		view_read(w, req, inode, view_of(ino), size, (uint64_t)off, fi->flags & O_DIRECT);
+		return;
+	}
 	inode->fills_seen += fills;
 	if (fills && inode->resident && fi->flags & O_DIRECT) {
 		fill_refuse(req, inode);
@@ -94,14 +132,11 @@ void front_read(fuse_req_t req, fuse_ino_t ino, size_t size, off_t off, struct f
 	how = handle_how(w->inodes, fi->fh);
 	if (!(how & HANDLE_DIRECT))
 		tail_read(inode->disk, (uint64_t)off + size);
-	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, (uint64_t)off, size))
+	if (!fills && how & HANDLE_DIRECT && direct_sync(w, req, inode, &what))
 		return;
-	how = (fills ? READ_FILLS : fi->flags & O_DIRECT ? READ_DIRECT : 0) |
-	      (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ? 0 : READ_FOREIGN);
-	if (size && inode->resident && resident_is_changing(inode->resident, (uint64_t)off, size))
-		front_fast_read(req, inode, (uint64_t)off, size, how);
-	else
-		front_io_read(w, req, inode, (uint64_t)off, size, how);
+	what.how = (fills ? READ_FILLS : fi->flags & O_DIRECT ? READ_DIRECT : 0) |
+		   (how & (HANDLE_WRITE | HANDLE_DIRECT) && !(fills && inode->resident) ? 0 : READ_FOREIGN);
+	read_begin(w, req, inode, &what);
 }
 
 struct file_sync {
@@ -125,11 +160,16 @@ static void finished(struct worker *w, void *arg, int error)
 void front_fsync(fuse_req_t req, fuse_ino_t ino, int datasync, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_content(req, ino);
+	struct inode *inode;
 	struct file_sync *f;
 
 	(void)datasync;
 	(void)fi;
+	if (view_of(ino)) {
+		fuse_reply_err(req, 0); /* it has nothing of its own */
+		return;
+	}
+	inode = front_content(req, ino);
 	if (!inode)
 		return;
 	if (inode->resident && !inode->disk->failed) {

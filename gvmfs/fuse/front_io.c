@@ -20,7 +20,7 @@ struct file_read {
 	struct store_read r; /* first */
 	struct worker *w;
 	fuse_req_t req;
-	unsigned how;	/* enum read_how */
+	struct io_read what;
 	uint64_t came_ns;
 	uint32_t trust; /* from watch_read_begin(), when the READ came */
 	struct interrupt interrupt;
@@ -29,15 +29,18 @@ struct file_read {
 	bool ended;
 };
 
-/* What is left of the content: the region may have been made smaller since the READ came. */
-static int read_limit(const struct inode *inode, const struct store_read *r, const struct iovec *iov, int count,
-		      struct iovec left[READ_IOV_MAX])
+/* The answer: the head, and what is left of the content, since the region may have been made smaller since the READ came. */
+static int read_limit(const struct inode *inode, const struct file_read *f, const struct iovec *iov, int count,
+		      struct iovec left[READ_IOV_MAX + 1])
 {
+	const struct store_read *r = &f->r;
 	uint64_t size = inode->disk->rec.size_bytes, bytes = size > r->off ? size - r->off : 0;
 	int n = 0;
 
-	for (; n < count && bytes; n++) {
-		left[n] = iov[n];
+	if (f->what.head)
+		left[n++] = (struct iovec){ f->what.head, f->what.head_bytes };
+	for (int i = 0; i < count && bytes; i++, n++) {
+		left[n] = iov[i];
 		if (left[n].iov_len > bytes)
 			left[n].iov_len = bytes;
 		bytes -= left[n].iov_len;
@@ -45,23 +48,29 @@ static int read_limit(const struct inode *inode, const struct store_read *r, con
 	return n;
 }
 
+static void read_free(struct file_read *f)
+{
+	free(f->what.head);
+	free(f);
+}
+
 static void read_done(struct store *s, struct store_read *r, const struct iovec *iov, int count, int error)
 {
 	struct file_read *f = (struct file_read *)r;
 	struct inode *inode = r->wait.inode;
 	struct worker *w = s->owner;
-	struct iovec left[READ_IOV_MAX];
+	struct iovec left[READ_IOV_MAX + 1];
 
 	interrupt_disarm(&f->interrupt);
 	direct_end(w->direct, &f->share, gvm_now_ns());
-	if (f->how & READ_FILLS)
+	if (f->what.how & READ_FILLS)
 		inode->fills--;
 	if (error) {
 		fuse_reply_err(f->req, -error);
 	} else {
-		if (!watch_read(w, inode, r->off, r->size, f->trust) && f->how & READ_FOREIGN)
+		if (!watch_read(w, inode, r->off, r->size, f->trust) && f->what.how & READ_FOREIGN)
 			pagecache_note(w, inode, r->off, r->size);
-		count = read_limit(inode, r, iov, count, left);
+		count = read_limit(inode, f, iov, count, left);
 		fuse_reply_iov(f->req, left, count);
 	}
 	f->ended = true;
@@ -69,7 +78,7 @@ static void read_done(struct store *s, struct store_read *r, const struct iovec 
 		return;
 	if (!error)
 		worker_took(w, inode, LATENCY_READ, f->came_ns);
-	free(f);
+	read_free(f);
 }
 
 /* The caller is being killed: a node that does not answer must not keep a dead process. */
@@ -82,20 +91,24 @@ static void read_interrupted(struct interrupt *interrupt)
 	store_turn(s);
 }
 
-void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how)
+void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, const struct io_read *what)
 {
 	const struct journal_inode *d = inode->disk;
 	uint32_t trust = watch_read_begin(w, inode);
 	pid_t tid = fuse_req_ctx(req)->pid;
+	uint64_t size = what->size, off = what->off;
+	unsigned how = what->how;
 	struct file_read *f;
 
 	if (d->failed) {
 		worker_count(w, inode, io_errors, 1);
 		fuse_reply_err(req, EIO);
+		free(what->head);
 		return;
 	}
 	if (off >= d->rec.size_bytes || !size) {
-		fuse_reply_buf(req, NULL, 0);
+		fuse_reply_buf(req, (const char *)what->head, what->head_bytes);
+		free(what->head);
 		return;
 	}
 	if (size > d->rec.size_bytes - off)
@@ -104,13 +117,14 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 	if (!f || (how & READ_DIRECT &&
 		   !direct_begin(w->direct, &f->share, region_node(w, inode, off / GVM_CHUNK_BYTES), 0, gvm_now_ns()))) {
 		free(f);
+		free(what->head);
 		fuse_reply_err(req, ENOMEM);
 		return;
 	}
 	f->r.done = read_done;
 	f->w = w;
 	f->req = req;
-	f->how = how;
+	f->what = *what;
 	f->trust = trust;
 	if (how & READ_FILLS)
 		inode->fills++;
@@ -120,7 +134,7 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64
 	f->submitting = false;
 	f->came_ns = f->ended ? 0 : gvm_now_ns();
 	if (f->ended)
-		free(f);
+		read_free(f);
 	else
 		interrupt_arm(&f->interrupt, w, req, false, read_interrupted);
 	if (how & READ_FILLS)

@@ -18,8 +18,17 @@ enum read_how {
 	READ_DIRECT = 4,  /* by O_DIRECT: counts as direct.h says */
 };
 
-/* Serves a READ (how: bits of enum read_how); replies now or later. */
-void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, uint64_t off, size_t size, unsigned how);
+/* What a READ asks of a region. */
+struct io_read {
+	uint64_t off;
+	size_t size;
+	unsigned how; /* bits of enum read_how */
+	uint8_t *head; /* what the answer begins with, of a view's head (view.h), to be freed; NULL: nothing */
+	size_t head_bytes;
+};
+
+/* Serves a READ; replies now or later. */
+void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, const struct io_read *what);
 /* Makes a range zero; calls `done`, from a turn or at once, when the zeros are in the journal. */
 void front_io_zero(struct worker *w, struct inode *inode, uint64_t off, uint64_t size,
 		   void (*done)(struct worker *w, void *arg, int error), void *arg);

@@ -18,6 +18,7 @@
 #include "store/store.h"
 #include "uffd/handshake.h"
 #include "unbacked.h"
+#include "view.h"
 
 #include <errno.h>
 
@@ -26,6 +27,7 @@ struct opening {
 	struct resize rs; /* first; of O_TRUNC */
 	struct fuse_file_info fi;
 	int tid;      /* the calling thread */
+	bool view;    /* of a view of the region */
 	bool at_rest; /* for reading, and the region has no writer anywhere */
 	struct close_wait closing;
 };
@@ -37,7 +39,7 @@ static bool opens_direct(struct worker *w, const struct opening *o)
 {
 	const struct inode *inode = o->rs.op.inode;
 
-	if (inode->resident || inode->in_handshake)
+	if (o->view || inode->resident || inode->in_handshake)
 		return true;
 	return inode->disk->rec.node_count && !region_is_attached(inode) &&
 	       !(o->at_rest && pagecache_can_invalidate(w));
@@ -135,6 +137,8 @@ static void open_writer_again(struct task *task)
 static void open_attached(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	watch_go_on(w, inode);
+	if (result >= 0) /* another guest's kernel has another place */
+		inode->disk->core = (struct core_facts){ .low_bytes = inode->disk->core.low_bytes };
 	if (result < 0)
 		op_end(arg, true, result);
 	else
@@ -260,9 +264,13 @@ static void open_helper(fuse_req_t req, struct fuse_file_info *fi)
 
 void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 {
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_inode(req, view_region(ino));
 	struct opening *o;
 
+	if (inode && view_of(ino) && ((fi->flags & O_ACCMODE) != O_RDONLY || fi->flags & O_TRUNC)) {
+		fuse_reply_err(req, EROFS);
+		return;
+	}
 	if (inode && pagecache_is_helper(front_worker(req), fuse_req_ctx(req)->pid)) {
 		open_helper(req, fi);
 		return;
@@ -272,6 +280,7 @@ void front_open(fuse_req_t req, fuse_ino_t ino, struct fuse_file_info *fi)
 		return;
 	o->fi = *fi;
 	o->tid = fuse_req_ctx(req)->pid;
+	o->view = view_of(ino);
 	o->rs.op.task.run = open_run;
 	inode_acquire(inode, &o->rs.op.task);
 }

@@ -12,6 +12,7 @@
 #include "store/pagecache.h"
 #include "store/store.h"
 #include "uffd/resident.h"
+#include "view.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -28,6 +29,7 @@ struct seek {
 	struct inode *inode;
 	uint64_t at;
 	bool data; /* SEEK_DATA */
+	struct core_part part; /* of the region, that is looked through: of a file all of it */
 	unsigned looks;
 	uint64_t clean, clean_end; /* the kernel had no dirty pages in these chunks when the last look began */
 };
@@ -86,22 +88,20 @@ static uint64_t next_hole(struct worker *w, struct inode *inode, uint64_t chunk,
 
 static void seek_reply(const struct seek *s, uint64_t chunk)
 {
-	uint64_t size = s->inode->disk->rec.size_bytes, at = chunk * GVM_CHUNK_BYTES;
+	uint64_t end = s->part.off + s->part.bytes, at = chunk * GVM_CHUNK_BYTES;
 
 	if (at < s->at)
 		at = s->at;
-	if (at >= size && s->data)
+	if (at >= end && s->data)
 		fuse_reply_err(s->req, ENXIO);
 	else
-		fuse_reply_lseek(s->req, (off_t)(at < size ? at : size));
+		fuse_reply_lseek(s->req, (off_t)(s->part.head + (at < end ? at : end) - s->part.off));
 }
 
 /* Answers that everything from here on may be data. */
 static void seek_reply_data(const struct seek *s)
 {
-	uint64_t size = s->inode->disk->rec.size_bytes;
-
-	seek_reply(s, s->data ? s->at / GVM_CHUNK_BYTES : record_chunks(size));
+	seek_reply(s, s->data ? s->at / GVM_CHUNK_BYTES : record_chunks(s->part.off + s->part.bytes));
 }
 
 static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error);
@@ -128,7 +128,7 @@ static bool hole_sync(struct worker *w, const struct seek *s, uint64_t hole, uin
 
 static void seek_look(struct worker *w, const struct seek *s)
 {
-	uint64_t chunks = record_chunks(s->inode->disk->rec.size_bytes);
+	uint64_t chunks = record_chunks(s->part.off + s->part.bytes);
 	uint64_t first = s->at / GVM_CHUNK_BYTES, hole, end, answer;
 
 	/* The answer relies on the chunks hole..end-1 being holes. */
@@ -157,21 +157,32 @@ static void seek_synced(struct worker *w, struct pagecache_ask *ask, int error)
 	free(s);
 }
 
+static void seek_begin(struct worker *w, struct seek *s)
+{
+	s->at = s->part.off + (s->at > s->part.head ? s->at - s->part.head : 0);
+	if (!region_is_attached(s->inode)) /* only the writer has the index */
+		seek_reply_data(s);
+	else
+		seek_look(w, s);
+}
+
 void front_lseek(fuse_req_t req, fuse_ino_t ino, off_t off, int whence, struct fuse_file_info *fi)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_content(req, ino);
+	struct inode *inode = front_content(req, view_region(ino));
 	struct seek s = { .req = req, .inode = inode, .at = (uint64_t)off, .data = whence == SEEK_DATA };
 
 	(void)fi;
 	if (!inode)
 		return;
+	s.part = view_of(ino) ? view_part(inode, view_of(ino)) :
+				(struct core_part){ .bytes = inode->disk->rec.size_bytes };
 	if (whence != SEEK_DATA && whence != SEEK_HOLE)
 		fuse_reply_err(req, EINVAL);
-	else if (off < 0 || s.at >= inode->disk->rec.size_bytes)
+	else if (off < 0 || s.at >= s.part.head + s.part.bytes)
 		fuse_reply_err(req, ENXIO);
-	else if (!region_is_attached(inode)) /* only the writer has the index */
-		seek_reply_data(&s);
+	else if (s.data && s.at < s.part.head)
+		fuse_reply_lseek(req, off);
 	else
-		seek_look(w, &s);
+		seek_begin(w, &s);
 }

@@ -8,6 +8,7 @@
 #include "node/region.h"
 #include "node/times.h"
 #include "store/pagecache.h"
+#include "view.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -46,11 +47,21 @@ bool front_record_is_ours(const struct inode *inode)
 	return region_is_attached(inode) || inode->resident || inode->in_handshake;
 }
 
-static void lookup_reply(struct worker *w, fuse_req_t req, struct inode *inode)
+/* A name means what bears it, else a view. */
+static void lookup_reply(struct worker *w, fuse_req_t req, struct inode *folder, const char *name)
 {
+	struct inode *inode = front_child(w, folder, name), *region;
+	enum core_view view = inode ? CORE_NONE : view_find(w, folder, name, &region);
 	struct fuse_entry_param e;
 
-	front_entry(w, inode, &e);
+	if (inode) {
+		front_entry(w, inode, &e);
+	} else if (view) {
+		view_entry(w, region, view, &e);
+	} else {
+		fuse_reply_err(req, ENOENT);
+		return;
+	}
 	fuse_reply_entry(req, &e);
 }
 
@@ -63,13 +74,11 @@ static void lookup_refreshed(struct worker *w, int result, void *arg)
 {
 	struct lookup *l = arg;
 	struct op *op = &l->op;
-	/* The folder of a call that was abandoned may be gone. */
-	struct inode *inode = op->req ? front_child(w, op->inode, l->name) : NULL;
 
 	w->names_failing = result < 0;
-	if (inode)
-		lookup_reply(w, op_take(op), inode);
-	op_end(op, false, ENOENT);
+	if (op->req) /* the folder of a call that was abandoned may be gone */
+		lookup_reply(w, op_take(op), op->inode, l->name);
+	op_end(op, false, 0);
 }
 
 void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
@@ -88,10 +97,7 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 	/* The page cache's helper, which many files wait for, waits for no node. */
 	if ((inode && front_record_is_ours(inode)) || pagecache_is_helper(w, fuse_req_ctx(req)->pid) ||
 	    !front_refresh_is_due(w)) {
-		if (inode)
-			lookup_reply(w, req, inode);
-		else
-			fuse_reply_err(req, ENOENT);
+		lookup_reply(w, req, folder, name);
 		return;
 	}
 	l = op_new_sized(w, req, folder, sizeof(*l));
@@ -103,7 +109,7 @@ void front_lookup(fuse_req_t req, fuse_ino_t parent, const char *name)
 
 static void forget(struct worker *w, fuse_ino_t ino, uint64_t count)
 {
-	struct inode *inode = inode_by_ino(w->inodes, ino);
+	struct inode *inode = inode_by_ino(w->inodes, view_region(ino));
 	struct journal_inode *d;
 
 	if (!inode)

@@ -6,6 +6,7 @@
 #include "node/region.h"
 #include "node/region_lease.h"
 #include "node/times.h"
+#include "view.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -94,11 +95,14 @@ static void remove_name(fuse_req_t req, fuse_ino_t parent, const char *name, boo
 	struct inode *folder = front_inode(req, parent);
 	struct inode *inode = folder ? front_child(w, folder, name) : NULL;
 	bool is_folder = inode && inode->disk->rec.kind == RECORD_FOLDER;
+	struct inode *region;
 
 	if (!folder)
 		return;
 	if (!inode)
-		fuse_reply_err(req, w->request->resent ? 0 : ENOENT);
+		fuse_reply_err(req, w->request->resent	      ? 0 :
+				    view_find(w, folder, name, &region) ? EPERM :
+									  ENOENT);
 	else if (is_folder != folder_wanted)
 		fuse_reply_err(req, is_folder ? EISDIR : ENOTDIR);
 	else if (is_folder && inode_has_children(w->inodes, &inode->disk->rec.id))
@@ -181,7 +185,7 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	struct worker *w = front_worker(req);
 	struct inode *from = front_inode(req, parent);
 	struct inode *to = from ? front_inode(req, to_parent) : NULL;
-	struct inode *inode, *target;
+	struct inode *inode, *target, *region;
 	struct renaming *rn;
 
 	if (!to)
@@ -190,6 +194,10 @@ void front_rename(fuse_req_t req, fuse_ino_t parent, const char *name, fuse_ino_
 	target = front_child(w, to, to_name);
 	if (flags & ~(unsigned)RENAME_NOREPLACE || strlen(to_name) > RECORD_NAME_MAX) {
 		fuse_reply_err(req, flags & ~(unsigned)RENAME_NOREPLACE ? EINVAL : ENAMETOOLONG);
+		return;
+	}
+	if (!inode && view_find(w, from, name, &region)) {
+		fuse_reply_err(req, EPERM);
 		return;
 	}
 	if (!inode || (target && target != inode && flags & RENAME_NOREPLACE)) {

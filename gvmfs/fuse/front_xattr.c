@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_xattr.c - the extended attributes user.gvm.*: statistics and latencies, the budget of the fast path, whether
- * a region is temporary, taking a region from its writer, the nodes and adding one, and the path of the fast path's
- * socket.
+ * front_xattr.c - the extended attributes user.gvm.*: statistics and latencies, the budget of the fast path, where a
+ * guest has its memory, whether a region is temporary, taking a region from its writer, the nodes and adding one, and
+ * the path of the fast path's socket.
  */
 #include "front.h"
 #include "addr.h"
@@ -15,6 +15,7 @@
 #include "options.h"
 #include "store/store.h"
 #include "uffd/resident.h"
+#include "view.h"
 
 #include <errno.h>
 #include <stdio.h>
@@ -115,6 +116,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return snprintf(text, STATS_BYTES, "%s", w->journal->super->attach_path);
 	if (strcmp(name, GVM_XATTR_LOCAL) == 0 && d->local_bytes)
 		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
+	if (strcmp(name, GVM_XATTR_CORE) == 0)
+		return (int)core_facts_print(&d->core, d->rec.size_bytes, text);
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0 && d->rec.temporary)
 		return snprintf(text, STATS_BYTES, "1");
 	return -ENODATA;
@@ -123,12 +126,16 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t size)
 {
 	struct worker *w = front_worker(req);
-	struct inode *inode = front_inode(req, ino);
+	struct inode *inode = front_inode(req, view_region(ino));
 	char text[TEXT_BYTES];
 	int n;
 
 	if (!inode)
 		return;
+	if (view_of(ino)) {
+		fuse_reply_err(req, ENODATA);
+		return;
+	}
 	n = xattr_text(w, inode, name, text);
 	/* Counters grow between the call that asks for the size and the one that asks for the text,
 	 * so the size has room for that. */
@@ -155,6 +162,28 @@ static void local_set(fuse_req_t req, fuse_ino_t ino, uint64_t bytes)
 	journal_publish64(&inode->disk->local_bytes, bytes);
 	if (inode->resident)
 		resident_budget(inode->resident, inode->disk->local_bytes);
+	fuse_reply_err(req, 0);
+}
+
+static void core_set(fuse_req_t req, fuse_ino_t ino, const char *value, size_t size)
+{
+	struct inode *inode = front_inode(req, ino);
+
+	if (!inode)
+		return;
+	if (inode->disk->rec.kind != RECORD_REGION || !core_facts_parse(&inode->disk->core, value, size))
+		fuse_reply_err(req, EINVAL);
+	else
+		fuse_reply_err(req, 0);
+}
+
+static void core_forget(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *inode = front_inode(req, ino);
+
+	if (!inode)
+		return;
+	inode->disk->core = (struct core_facts){ .low_bytes = 0 };
 	fuse_reply_err(req, 0);
 }
 
@@ -246,7 +275,7 @@ static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 	inode_acquire(inode, &t->op.task);
 }
 
-/* What can be set: the budget of the fast path (bytes, in decimal digits), that a region is temporary (1),
+/* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a region is temporary (1),
  * that it is taken from its writer (1; 2: by force), and of the root one more node. */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
@@ -255,6 +284,14 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	unsigned long long bytes;
 
 	(void)flags;
+	if (view_of(ino)) {
+		fuse_reply_err(req, EPERM);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_CORE) == 0) {
+		core_set(req, ino, value, size);
+		return;
+	}
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0) {
 		if (size == 1 && *value == '1')
 			temporary_set(req, ino, true);
@@ -293,7 +330,11 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 
 void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 {
-	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0)
+	if (view_of(ino))
+		fuse_reply_err(req, EPERM);
+	else if (strcmp(name, GVM_XATTR_CORE) == 0)
+		core_forget(req, ino);
+	else if (strcmp(name, GVM_XATTR_TEMPORARY) == 0)
 		temporary_set(req, ino, false);
 	else if (strcmp(name, GVM_XATTR_LOCAL) != 0)
 		fuse_reply_err(req, ENODATA);
@@ -304,7 +345,7 @@ void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 /* The statistics are not listed, since a copy of the file must not carry them along. */
 void front_listxattr(fuse_req_t req, fuse_ino_t ino, size_t size)
 {
-	if (!front_inode(req, ino))
+	if (!front_inode(req, view_region(ino)))
 		return;
 	if (size)
 		fuse_reply_buf(req, NULL, 0);

@@ -278,6 +278,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->cache_stale = 0;
 	d->last_epoch = 0;
 	d->local_bytes = 0;
+	d->core = (struct core_facts){ .low_bytes = 0 };
 	d->times_owed = 0;
 	d->resident_peak = 0;
 	memset(&d->stats, 0, sizeof(d->stats));

@@ -9,8 +9,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjourn14": the digits are the version of the layout, of the entries' too. */
-#define JOURNAL_MAGIC 0x34316e72756f6a67ull
+/* "gjourn15": the digits are the version of the layout, of the entries' too. */
+#define JOURNAL_MAGIC 0x35316e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 

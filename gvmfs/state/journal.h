@@ -23,6 +23,7 @@
 #ifndef GVMFS_JOURNAL_H
 #define GVMFS_JOURNAL_H
 
+#include "core.h"
 #include "gvm_wire.h"
 #include "latency.h"
 #include "record.h"
@@ -117,6 +118,7 @@ struct journal_inode {
 	uint32_t room_owed; /* a growth was begun, and nodes may still keep room for it: sizes.h */
 	uint32_t trims; /* nodes may have what they need no more of chunks or room, or not know of a move: node/replace.h */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
+	struct core_facts core; /* set by setxattr(), as a whole or, by a worker that is killed, in part: hints */
 	struct record rec;
 };
 

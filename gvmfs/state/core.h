@@ -1,0 +1,63 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * core.h - a region as the physical memory of a guest: what of it lies where, and the head of an ELF core that
+ * says so. Pure.
+ *
+ * The file of a region is flat: what is behind the PCI hole, from 4 GiB on, follows what is below it. The head is as
+ * long as a chunk, so that the region's chunks are those of the core, too. It has a PT_LOAD for each of the two ranges, by
+ * guest physical address; and, once the guest's kernel is known, that kernel's virtual addresses of them (the
+ * direct map, and its text) and the guest's own VMCOREINFO note, which is not copied: the program header
+ * points to where it stands in the region.
+ */
+#ifndef GVMFS_CORE_H
+#define GVMFS_CORE_H
+
+#include "gvm_wire.h"
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define CORE_HEAD_BYTES	 ((uint64_t)GVM_CHUNK_BYTES)
+#define CORE_ELF_BYTES	 4096u /* of the head; the rest is zero */
+#define CORE_HIGH_GPA	 (1ull << 32)
+#define CORE_TEXT_MAX	 512u
+#define CORE_KERNEL_BASE 0xffffffff80000000ull /* of x86-64: where its text is mapped, and for how much */
+#define CORE_KERNEL_SPAN (1ull << 30)
+
+/* What is known of a guest beside its memory. Hints: no content depends on them. */
+struct core_facts {
+	uint64_t low_bytes;  /* RAM below the PCI hole; 0: not known */
+	uint64_t direct_map; /* virtual address of guest physical 0; 0: nothing is known of the kernel */
+	uint64_t phys_base;  /* guest physical address of CORE_KERNEL_BASE; may be negative */
+	uint64_t note_gpa, note_bytes; /* of the ELF note VMCOREINFO; 0 bytes: not known */
+};
+
+struct core_range {
+	uint64_t gpa, off, bytes;
+};
+
+enum core_view { CORE_NONE, CORE_WHOLE, CORE_LOW, CORE_HIGH };
+
+/* The RAM that QEMU's machine `pc` has below the PCI hole, of so much. */
+uint64_t core_low_guess(uint64_t size);
+/* How a region of `size` lies in the guest: [0] below the PCI hole, [1] from 4 GiB on. Either may have no bytes. */
+void core_ranges(const struct core_facts *facts, uint64_t size, struct core_range ranges[2]);
+/* What a view of a region of `size` shows: `head` bytes of its own, then this part of the region. */
+struct core_part {
+	uint64_t head, off, bytes;
+};
+struct core_part core_part(enum core_view view, const struct core_facts *facts, uint64_t size);
+/* The beginning of the head. */
+void core_elf(const struct core_facts *facts, uint64_t size, uint8_t elf[CORE_ELF_BYTES]);
+
+/* Facts as text: lines of "name value", numbers as strtoull() takes them. What the text does not name stays as it is.
+ * False, and nothing changed, if it cannot be understood. */
+bool core_facts_parse(struct core_facts *facts, const char *text, size_t bytes);
+/* All that holds for a region of `size`, with what is guessed. Returns the length. */
+size_t core_facts_print(const struct core_facts *facts, uint64_t size, char text[CORE_TEXT_MAX]);
+
+/* The view that a name means, and how many bytes of it are the region's name; CORE_NONE: it means none. */
+enum core_view core_view_of(const char *name, size_t *region_name);
+
+#endif
