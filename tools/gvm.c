@@ -22,6 +22,7 @@ static const struct command {
 	{"region", "gvm region", "list, make and delete regions; how much of one is on this host", cmd_region},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},
 	{"dsm", "gvm dsm", "memory that several hosts share: the kernel mode's cluster", cmd_dsm},
+	{"inspect", "gvm inspect", "look into a running guest: its memory, its kernel, what changes", cmd_inspect},
 	{"metrics", "gvm metrics", "the same figures for Prometheus", cmd_metrics},
 	{"doctor", "gvm doctor", "whether this host is fit for it, and what mends it", cmd_doctor},
 	{"bench", "gvm bench", "measure against nbdfuse, memcached, Redis and raw TCP", cmd_bench},

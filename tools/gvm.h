@@ -13,6 +13,7 @@ int cmd_node(int argc, char **argv);
 int cmd_region(int argc, char **argv);
 int cmd_dsm(int argc, char **argv);
 int cmd_metrics(int argc, char **argv);
+int cmd_inspect(int argc, char **argv);
 int cmd_doctor(int argc, char **argv);
 
 #endif

@@ -86,6 +86,8 @@ FLOORS = {
         "run/budget run/config run/demand run/region run/shares",
         "run/balance run/limit run/child run/ending run/figures run/file", "run/kernel run/watch", "run/run",
         "doctor/facts", "doctor/judge doctor/probe", "doctor/mend doctor/nodes", "doctor/doctor",
+        "inspect/core_map inspect/page_table inspect/note inspect/progress inspect/dump inspect/monitor", "inspect/memory",
+        "inspect/find inspect/census inspect/snapshot inspect/kernel", "inspect/inspect",
         "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
         "metrics/families metrics/listen", "metrics/exposition",
         "node_regions node_add node_list region_auto region_file region_list", "metrics/gather", "metrics/metrics", "top/sample", "top/nodes top/sampler", "top/view", "top/screen", "top/top",

@@ -1,0 +1,20 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* note.h - Linux's ELF note VMCOREINFO, lines of NAME=VALUE. Pure; the bytes may be anybody's. */
+#ifndef TOOLS_INSPECT_NOTE_H
+#define TOOLS_INSPECT_NOTE_H
+
+#include <stdbool.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define NOTE_HEAD_BYTES 24	   /* its header and name */
+#define NOTE_BYTES_MAX	(1u << 16) /* Linux gives it a page */
+
+/* The length of the note that begins so; 0: it is none of VMCOREINFO. */
+size_t note_bytes(const uint8_t head[NOTE_HEAD_BYTES]);
+/* Its text, to be freed; NULL: there is no such note in these bytes. */
+char *note_vmcoreinfo(const uint8_t *note, size_t bytes);
+/* The value of a line as a number. False: there is no such line, or it is no number. */
+bool note_value(const char *text, const char *name, int base, uint64_t *value);
+
+#endif
