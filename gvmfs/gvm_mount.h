@@ -13,6 +13,7 @@
 #define GVM_XATTR_NODE	    GVM_XATTR_PREFIX "node"      /* of the root: adds a memory node */
 #define GVM_XATTR_NODES	    GVM_XATTR_PREFIX "nodes"     /* of the root: lines of "ADDRESS connected|away" */
 #define GVM_XATTR_CORE	    GVM_XATTR_PREFIX "core"	/* where the guest has its memory: lines of "name value" */
+#define GVM_XATTR_NOTE	    GVM_XATTR_PREFIX "note"	/* the guest's ELF note VMCOREINFO */
 #define GVM_XATTR_ATTACH    GVM_XATTR_PREFIX "attach"    /* the path of gvm_attach.h's socket */
 
 #endif

@@ -94,7 +94,7 @@ static void view_read(struct worker *w, fuse_req_t req, struct inode *inode, enu
 
 	if (off < part.head) {
 		what.head_bytes = size < part.head - off ? size : part.head - off;
-		what.head = view_head(inode, off, what.head_bytes);
+		what.head = view_head(w, inode, off, what.head_bytes);
 		if (!what.head) {
 			fuse_reply_err(req, ENOMEM);
 			return;

@@ -25,6 +25,7 @@
 
 #define STATS_BYTES 4096
 #define TEXT_BYTES  (OPTIONS_NODES_MAX * (ADDR_TEXT_MAX + 16)) /* of the list of nodes, which is the longest */
+_Static_assert(TEXT_BYTES >= CORE_NOTE_MAX, "a note is a text, too");
 
 /* Of a region with several replicas that is attached here. */
 static size_t print_copies(struct inode *inode, char *buf, size_t size)
@@ -118,6 +119,10 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return snprintf(text, STATS_BYTES, "%llu", (unsigned long long)d->local_bytes);
 	if (strcmp(name, GVM_XATTR_CORE) == 0)
 		return (int)core_facts_print(&d->core, d->rec.size_bytes, text);
+	if (strcmp(name, GVM_XATTR_NOTE) == 0 && d->core.note_bytes) {
+		memcpy(text, journal_note(w->journal, inode->nr), d->core.note_bytes);
+		return (int)d->core.note_bytes;
+	}
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0 && d->rec.temporary)
 		return snprintf(text, STATS_BYTES, "1");
 	return -ENODATA;
@@ -175,6 +180,22 @@ static void core_set(fuse_req_t req, fuse_ino_t ino, const char *value, size_t s
 		fuse_reply_err(req, EINVAL);
 	else
 		fuse_reply_err(req, 0);
+}
+
+static void note_set(fuse_req_t req, fuse_ino_t ino, const char *value, size_t size)
+{
+	struct inode *inode = front_inode(req, ino);
+
+	if (!inode)
+		return;
+	if (inode->disk->rec.kind != RECORD_REGION || !core_is_note((const uint8_t *)value, size)) {
+		fuse_reply_err(req, EINVAL);
+		return;
+	}
+	journal_publish64(&inode->disk->core.note_bytes, 0);
+	memcpy(journal_note(front_worker(req)->journal, inode->nr), value, size);
+	journal_publish64(&inode->disk->core.note_bytes, size);
+	fuse_reply_err(req, 0);
 }
 
 static void core_forget(fuse_req_t req, fuse_ino_t ino)
@@ -290,6 +311,10 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	}
 	if (strcmp(name, GVM_XATTR_CORE) == 0) {
 		core_set(req, ino, value, size);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_NOTE) == 0) {
+		note_set(req, ino, value, size);
 		return;
 	}
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0) {

@@ -54,14 +54,26 @@ void view_reply_attr(struct worker *w, fuse_req_t req, const struct inode *regio
 	fuse_reply_attr(req, &st, 0);
 }
 
-uint8_t *view_head(const struct inode *region, uint64_t off, size_t bytes)
+/* What of `part`, which stands at `at`, is among `bytes` from `off` on. */
+static void part_copy(uint8_t *to, uint64_t off, size_t bytes, const uint8_t *part, uint64_t at, size_t part_bytes)
 {
+	uint64_t begin = off > at ? off : at;
+	uint64_t end = off + bytes < at + part_bytes ? off + bytes : at + part_bytes;
+
+	if (begin < end)
+		memcpy(to + (begin - off), part + (begin - at), end - begin);
+}
+
+uint8_t *view_head(const struct worker *w, const struct inode *region, uint64_t off, size_t bytes)
+{
+	const struct core_facts *facts = &region->disk->core;
 	uint8_t elf[CORE_ELF_BYTES], *head = calloc(1, bytes);
 
-	assert(off + bytes <= CORE_HEAD_BYTES);
-	if (!head || off >= sizeof(elf))
-		return head;
-	core_elf(&region->disk->core, region->disk->rec.size_bytes, elf);
-	memcpy(head, elf + off, bytes < sizeof(elf) - off ? bytes : sizeof(elf) - off);
+	assert(off + bytes <= CORE_HEAD_BYTES && facts->note_bytes <= CORE_NOTE_MAX);
+	if (!head)
+		return NULL;
+	core_elf(facts, region->disk->rec.size_bytes, elf);
+	part_copy(head, off, bytes, elf, 0, sizeof(elf));
+	part_copy(head, off, bytes, journal_note(w->journal, region->nr), CORE_ELF_BYTES, facts->note_bytes);
 	return head;
 }

@@ -45,6 +45,6 @@ void view_entry(struct worker *w, struct inode *region, enum core_view view, str
 void view_reply_attr(struct worker *w, fuse_req_t req, const struct inode *region, enum core_view view);
 
 /* `bytes` of a view's head, from `off` on, to be freed; NULL: no memory. */
-uint8_t *view_head(const struct inode *region, uint64_t off, size_t bytes);
+uint8_t *view_head(const struct worker *w, const struct inode *region, uint64_t off, size_t bytes);
 
 #endif

@@ -77,23 +77,30 @@ static void text_add(Elf64_Phdr *ph, unsigned *count, const struct core_range *r
 			 (uint64_t)(end - begin));
 }
 
-static void note_add(Elf64_Phdr *ph, unsigned *count, const struct core_facts *facts, const struct core_range ranges[2])
+static void note_add(Elf64_Phdr *ph, unsigned *count, const struct core_facts *facts)
 {
-	for (unsigned i = 0; i < 2; i++) {
-		const struct core_range *r = &ranges[i];
+	if (!facts->note_bytes || facts->note_bytes > CORE_NOTE_MAX)
+		return;
+	ph[(*count)++] = (Elf64_Phdr){
+		.p_type = PT_NOTE,
+		.p_offset = CORE_ELF_BYTES,
+		.p_filesz = facts->note_bytes,
+		.p_memsz = facts->note_bytes,
+		.p_align = 4,
+	};
+}
 
-		if (!facts->note_bytes || facts->note_gpa < r->gpa || facts->note_gpa - r->gpa >= r->bytes ||
-		    facts->note_bytes > r->bytes - (facts->note_gpa - r->gpa))
-			continue;
-		ph[(*count)++] = (Elf64_Phdr){
-			.p_type = PT_NOTE,
-			.p_offset = CORE_HEAD_BYTES + r->off + (facts->note_gpa - r->gpa),
-			.p_paddr = facts->note_gpa,
-			.p_filesz = facts->note_bytes,
-			.p_memsz = facts->note_bytes,
-			.p_align = 4,
-		};
-	}
+bool core_is_note(const uint8_t *note, size_t bytes)
+{
+	Elf64_Nhdr nh;
+	uint64_t all = sizeof(nh);
+
+	if (bytes < sizeof(nh) || bytes > CORE_NOTE_MAX)
+		return false;
+	memcpy(&nh, note, sizeof(nh));
+	all += ((uint64_t)nh.n_namesz + 3) / 4 * 4;
+	all += ((uint64_t)nh.n_descsz + 3) / 4 * 4;
+	return all == bytes;
 }
 
 void core_elf(const struct core_facts *facts, uint64_t size, uint8_t elf[CORE_ELF_BYTES])
@@ -112,7 +119,7 @@ void core_elf(const struct core_facts *facts, uint64_t size, uint8_t elf[CORE_EL
 	unsigned count = 0;
 
 	core_ranges(facts, size, ranges);
-	note_add(ph, &count, facts, ranges);
+	note_add(ph, &count, facts);
 	for (unsigned i = 0; i < 2; i++)
 		load_add(ph, &count, ranges[i].off, ranges[i].gpa, facts->direct_map + ranges[i].gpa, ranges[i].bytes);
 	for (unsigned i = 0; i < 2 && facts->direct_map; i++)
@@ -133,10 +140,6 @@ static uint64_t *fact_named(struct core_facts *facts, const char *name)
 		return &facts->direct_map;
 	if (strcmp(name, "phys_base") == 0)
 		return &facts->phys_base;
-	if (strcmp(name, "note") == 0)
-		return &facts->note_gpa;
-	if (strcmp(name, "note_bytes") == 0)
-		return &facts->note_bytes;
 	return NULL;
 }
 
@@ -188,9 +191,6 @@ size_t core_facts_print(const struct core_facts *facts, uint64_t size, char text
 	if (facts->direct_map)
 		n += (size_t)snprintf(text + n, CORE_TEXT_MAX - n, "direct_map 0x%" PRIx64 "\nphys_base 0x%" PRIx64 "\n",
 				      facts->direct_map, facts->phys_base);
-	if (facts->note_bytes)
-		n += (size_t)snprintf(text + n, CORE_TEXT_MAX - n, "note 0x%" PRIx64 "\nnote_bytes 0x%" PRIx64 "\n",
-				      facts->note_gpa, facts->note_bytes);
 	if (!facts->low_bytes)
 		n += (size_t)snprintf(text + n, CORE_TEXT_MAX - n, "guessed 1\n");
 	return n;

@@ -6,8 +6,8 @@
  * The file of a region is flat: what is behind the PCI hole, from 4 GiB on, follows what is below it. The head is as
  * long as a chunk, so that the region's chunks are those of the core, too. It has a PT_LOAD for each of the two ranges, by
  * guest physical address; and, once the guest's kernel is known, that kernel's virtual addresses of them (the
- * direct map, and its text) and the guest's own VMCOREINFO note, which is not copied: the program header
- * points to where it stands in the region.
+ * direct map, and its text), and a copy of its note VMCOREINFO. (It stands in the region, too, but crash(8) takes notes
+ * from before the first PT_LOAD only.)
  */
 #ifndef GVMFS_CORE_H
 #define GVMFS_CORE_H
@@ -19,7 +19,8 @@
 #include <stdint.h>
 
 #define CORE_HEAD_BYTES	 ((uint64_t)GVM_CHUNK_BYTES)
-#define CORE_ELF_BYTES	 4096u /* of the head; the rest is zero */
+#define CORE_ELF_BYTES	 4096u /* of the head; then the note; the rest is zero */
+#define CORE_NOTE_MAX	 8192u
 #define CORE_HIGH_GPA	 (1ull << 32)
 #define CORE_TEXT_MAX	 512u
 #define CORE_KERNEL_BASE 0xffffffff80000000ull /* of x86-64: where its text is mapped, and for how much */
@@ -30,7 +31,7 @@ struct core_facts {
 	uint64_t low_bytes;  /* RAM below the PCI hole; 0: not known */
 	uint64_t direct_map; /* virtual address of guest physical 0; 0: nothing is known of the kernel */
 	uint64_t phys_base;  /* guest physical address of CORE_KERNEL_BASE; may be negative */
-	uint64_t note_gpa, note_bytes; /* of the ELF note VMCOREINFO; 0 bytes: not known */
+	uint64_t note_bytes; /* of the ELF note VMCOREINFO; 0: not known */
 };
 
 struct core_range {
@@ -51,7 +52,10 @@ struct core_part core_part(enum core_view view, const struct core_facts *facts, 
 /* The beginning of the head. */
 void core_elf(const struct core_facts *facts, uint64_t size, uint8_t elf[CORE_ELF_BYTES]);
 
-/* Facts as text: lines of "name value", numbers as strtoull() takes them. What the text does not name stays as it is.
+/* Whether this is one ELF note. */
+bool core_is_note(const uint8_t *note, size_t bytes);
+
+/* Facts but for the note as text: lines of "name value", numbers as strtoull() takes them. What the text does not name stays as it is.
  * False, and nothing changed, if it cannot be understood. */
 bool core_facts_parse(struct core_facts *facts, const char *text, size_t bytes);
 /* All that holds for a region of `size`, with what is guessed. Returns the length. */

@@ -16,8 +16,8 @@
 
 /* Parts begin on page boundaries, in the order of the table in journal.h. */
 enum {
-	PART_SUPER, PART_INODES, PART_HANDLES, PART_WBUFS, PART_SESSIONS, PART_VIEWS, PART_TAILS, PART_DATA, PART_SPILL,
-	PART_SPILL_COUNTS, PART_SPILL_BUCKETS, PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
+	PART_SUPER, PART_INODES, PART_HANDLES, PART_WBUFS, PART_SESSIONS, PART_VIEWS, PART_TAILS, PART_NOTES, PART_DATA,
+	PART_SPILL, PART_SPILL_COUNTS, PART_SPILL_BUCKETS, PART_SPILL_DATA, PART_INDEX, PART_KNOWN, PARTS
 };
 
 static const uint64_t part_bytes[PARTS] = {
@@ -28,6 +28,7 @@ static const uint64_t part_bytes[PARTS] = {
 	[PART_SESSIONS] = JOURNAL_SESSIONS * sizeof(struct journal_session),
 	[PART_VIEWS] = JOURNAL_INODES * RECORD_SLOTS * sizeof(uint64_t),
 	[PART_TAILS] = JOURNAL_INODES * GVM_PAGE_BYTES,
+	[PART_NOTES] = JOURNAL_INODES * CORE_NOTE_MAX,
 	[PART_DATA] = (uint64_t)JOURNAL_WBUFS * GVM_CHUNK_BYTES,
 	[PART_SPILL] = JOURNAL_SPILL * sizeof(struct journal_spill),
 	[PART_SPILL_COUNTS] = JOURNAL_INODES * sizeof(uint32_t),
@@ -64,6 +65,7 @@ static int journal_map(struct journal *j, int fd)
 	j->sessions = (void *)(base + part_offset(PART_SESSIONS));
 	j->views = (void *)(base + part_offset(PART_VIEWS));
 	j->tails = base + part_offset(PART_TAILS);
+	j->notes = base + part_offset(PART_NOTES);
 	j->wbuf_data = base + part_offset(PART_DATA);
 	j->spill = (void *)(base + part_offset(PART_SPILL));
 	j->spill_counts = (void *)(base + part_offset(PART_SPILL_COUNTS));

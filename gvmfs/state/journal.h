@@ -9,7 +9,7 @@
  * Layout (sparse; untouched parts take no memory):
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | wbufs[JOURNAL_WBUFS]
  *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
- *	| tails (JOURNAL_INODES x a page)
+ *	| tails (JOURNAL_INODES x a page) | notes (JOURNAL_INODES x CORE_NOTE_MAX)
  *	| wbuf data (JOURNAL_WBUFS x 128 KiB) | spill[JOURNAL_SPILL] | how many of each inode (JOURNAL_INODES words)
  *	| their buckets (JOURNAL_SPILL words) | their data (JOURNAL_SPILL x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
@@ -201,6 +201,7 @@ struct journal {
 	struct journal_session *sessions;
 	uint64_t *views;
 	uint8_t *tails;
+	uint8_t *notes;
 	uint8_t *wbuf_data;
 	struct journal_spill *spill;
 	uint32_t *spill_counts, *spill_buckets;
@@ -232,6 +233,13 @@ static inline uint64_t *journal_views(const struct journal *j, unsigned inode)
 static inline uint8_t *journal_tail(const struct journal *j, unsigned inode)
 {
 	return j->tails + (size_t)inode * GVM_PAGE_BYTES;
+}
+
+/* The note of a guest's kernel, `core.note_bytes` of it. */
+static inline uint8_t *journal_note(const struct journal *j, unsigned inode)
+{
+	assert(inode < JOURNAL_INODES);
+	return j->notes + (size_t)inode * CORE_NOTE_MAX;
 }
 
 /*

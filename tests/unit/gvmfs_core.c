@@ -91,19 +91,21 @@ static void kernel_is_where_it_was_put(void)
 	CHECK_EQ(off_of(CORE_KERNEL_BASE + CORE_KERNEL_SPAN - 1, true), 2 * GIB + 1536 * MIB - 1);
 }
 
-static void note_is_where_the_guest_has_it(void)
+static void note_comes_before_all_loads(void)
 {
-	struct core_facts facts = { .low_bytes = 2 * GIB, .note_gpa = CORE_HIGH_GPA + 0x1000, .note_bytes = 2000 };
+	struct core_facts facts = { .low_bytes = 2 * GIB, .note_bytes = 2000 };
+	uint8_t note[64] = { 5, 0, 0, 0, 9, 0, 0, 0 };
 	Elf64_Phdr ph[16];
 
 	core_elf(&facts, 3 * GIB, elf);
 	CHECK_EQ(loads(ph), 3);
 	CHECK(ph[0].p_type == PT_NOTE && ph[0].p_filesz == 2000);
-	CHECK_EQ(ph[0].p_offset, CORE_HEAD_BYTES + 2 * GIB + 0x1000);
-	/* One that would reach out of the memory is left out. */
-	facts.note_gpa = CORE_HIGH_GPA + GIB - 1000;
-	core_elf(&facts, 3 * GIB, elf);
-	CHECK_EQ(loads(ph), 2);
+	CHECK(ph[0].p_offset + ph[0].p_filesz <= CORE_HEAD_BYTES && ph[0].p_offset >= 64 + 3 * sizeof(*ph));
+	/* A header, 5 bytes of name and 9 of content: both to a multiple of 4. */
+	for (size_t bytes = 0; bytes <= sizeof(note); bytes++)
+		CHECK_EQ(core_is_note(note, bytes), bytes == 12 + 8 + 12);
+	memset(note, 0xff, 8);
+	CHECK(!core_is_note(note, sizeof(note)));
 }
 
 /* Whatever is set: no header reaches out of the region, and none names an address twice. */
@@ -114,7 +116,6 @@ static void nothing_that_can_be_set_leaves_the_region(void)
 			.low_bytes = check_random() % 5 ? check_random() % (CORE_HIGH_GPA / 4096 + 1) * 4096 : 0,
 			.direct_map = check_random() % 3 ? check_random() | 0xffull << 56 : 0,
 			.phys_base = check_random() >> check_random() % 64,
-			.note_gpa = check_random() >> check_random() % 64,
 			.note_bytes = check_random() >> check_random() % 64,
 		};
 		uint64_t size = 1 + (check_random() >> (20 + check_random() % 43));
@@ -124,6 +125,10 @@ static void nothing_that_can_be_set_leaves_the_region(void)
 		core_elf(&facts, size, elf);
 		n = loads(ph);
 		for (unsigned k = 0; k < n; k++) {
+			if (ph[k].p_type == PT_NOTE) {
+				CHECK(ph[k].p_offset + ph[k].p_filesz <= CORE_HEAD_BYTES);
+				continue;
+			}
 			CHECK(ph[k].p_offset >= CORE_HEAD_BYTES && ph[k].p_filesz && ph[k].p_filesz <= size);
 			CHECK(ph[k].p_offset - CORE_HEAD_BYTES <= size - ph[k].p_filesz);
 		}
@@ -139,7 +144,7 @@ static void text_is_taken_as_a_whole(void)
 {
 	static const char *const refused[] = {
 		"low", "low ", "low x", "low -1", "low 0x80000000\nhigh 5", "low 4097", "low 0x100001000", "phys_base 1 2",
-		"direct_map 0x1000", "note 99999999999999999999999", " low 4096",
+		"direct_map 0x1000", "phys_base 99999999999999999999999", " low 4096",
 	};
 	struct core_facts facts = { .low_bytes = 4096, .phys_base = 7 }, before = facts;
 	char text[CORE_TEXT_MAX];
@@ -150,8 +155,8 @@ static void text_is_taken_as_a_whole(void)
 	}
 	CHECK(!core_facts_parse(&facts, "low 4096\0\n", 10));
 	CHECK(set(&facts, ""));
-	CHECK(set(&facts, "direct_map 0xffff888000000000\nphys_base 0xfffffffffe000000\nnote 0x1000\nnote_bytes 100\n"));
-	CHECK(facts.low_bytes == 4096 && facts.phys_base == 0xfffffffffe000000ull && facts.note_bytes == 100);
+	CHECK(set(&facts, "direct_map 0xffff888000000000\nphys_base 0xfffffffffe000000\n"));
+	CHECK(facts.low_bytes == 4096 && facts.phys_base == 0xfffffffffe000000ull);
 	text[core_facts_print(&facts, GIB, text)] = 0;
 	before = facts;
 	memset(&facts, 0, sizeof(facts));
@@ -173,7 +178,7 @@ static void only_names_with_these_endings_are_views(void)
 static const struct check_test tests[] = {
 	{ "memory-is-where-machines-have-it", memory_is_where_machines_have_it },
 	{ "the-kernel-is-where-it-was-put", kernel_is_where_it_was_put },
-	{ "the-note-is-where-the-guest-has-it", note_is_where_the_guest_has_it },
+	{ "the-note-comes-before-all-loads", note_comes_before_all_loads },
 	{ "nothing-that-can-be-set-leaves-the-region", nothing_that_can_be_set_leaves_the_region },
 	{ "text-is-taken-as-a-whole", text_is_taken_as_a_whole },
 	{ "only-names-with-these-endings-are-views", only_names_with_these_endings_are_views },

@@ -304,21 +304,20 @@ static void kernel_print(const struct inspect *in, const struct kernel_found *k)
 	printf("KASLR        0x%" PRIx64 "\n", k->kaslr);
 	printf("phys_base    0x%" PRIx64 "\n", k->phys_base);
 	printf("direct map   0x%016" PRIx64 "\n", k->direct_map);
-	if (k->note_bytes)
+	if (k->note)
 		printf("VMCOREINFO   guest physical 0x%" PRIx64 ", %" PRIu64 " bytes\n", k->note_gpa, k->note_bytes);
 	else
 		puts("VMCOREINFO   none: crash and drgn need a kernel with CONFIG_CRASH_CORE or CONFIG_VMCORE_INFO");
-	printf("gdb          gdb -ex 'add-symbol-file vmlinux -o 0x%" PRIx64 "' -ex 'core-file %s.core'\n", k->kaslr, in->path);
+	printf("gdb          gdb -ex 'symbol-file -o 0x%" PRIx64 " vmlinux' -ex 'core-file %s.core'\n", k->kaslr, in->path);
 }
 
 static int kernel_tell(const struct inspect *in, const struct kernel_found *k)
 {
-	char text[256];
-	int n = snprintf(text, sizeof(text),
-			 "direct_map 0x%" PRIx64 "\nphys_base 0x%" PRIx64 "\nnote 0x%" PRIx64 "\nnote_bytes %" PRIu64 "\n",
-			 k->direct_map, k->phys_base, k->note_gpa, k->note_bytes);
+	char text[128];
+	int n = snprintf(text, sizeof(text), "direct_map 0x%" PRIx64 "\nphys_base 0x%" PRIx64 "\n", k->direct_map, k->phys_base);
 
-	if (!setxattr(in->path, GVM_XATTR_CORE, text, (size_t)n, 0))
+	if (!setxattr(in->path, GVM_XATTR_CORE, text, (size_t)n, 0) &&
+	    (!k->note || !setxattr(in->path, GVM_XATTR_NOTE, k->note, k->note_bytes, 0)))
 		return 0;
 	if (errno == EOPNOTSUPP || errno == ENODATA) /* a core that is a file */
 		return 0;
@@ -331,6 +330,7 @@ static int kernel(const struct inspect *in, const struct memory *m)
 {
 	struct kernel_symbols symbols;
 	struct kernel_found found;
+	int rc;
 
 	if (kernel_symbols_read(&symbols, in->map))
 		return 1;
@@ -340,7 +340,9 @@ static int kernel(const struct inspect *in, const struct memory *m)
 		return 1;
 	}
 	kernel_print(in, &found);
-	return kernel_tell(in, &found);
+	rc = kernel_tell(in, &found);
+	free(found.note);
+	return rc;
 }
 
 static int act(const struct inspect *in, const struct memory *m)

@@ -103,19 +103,23 @@ static void banner_read(const struct memory *m, const struct kernel_symbols *s, 
 	k->banner[strcspn(k->banner, "\n")] = 0;
 }
 
-/* The note has the offset of KASLR, whichever symbols there are: those of the guest itself are moved already. */
+/* Reads the note at k->note_gpa, of k->note_bytes. It has the offset of KASLR, whichever symbols there are: those of the
+ * guest itself are moved already. */
 static void note_read(const struct memory *m, struct kernel_found *k)
 {
-	uint8_t *note = k->note_bytes ? malloc(k->note_bytes) : NULL;
+	uint8_t *note = malloc(k->note_bytes);
 	char *text = NULL;
 	uint64_t offset;
 
 	if (note && !memory_read(m, k->note_gpa, note, k->note_bytes))
 		text = note_vmcoreinfo(note, k->note_bytes);
+	if (text)
+		k->note = note;
+	else
+		free(note);
 	if (text && note_value(text, "KERNELOFFSET", 16, &offset))
 		k->kaslr = offset;
 	free(text);
-	free(note);
 }
 
 static void note_find(const struct memory *m, const struct kernel_symbols *s, struct kernel_found *k)
@@ -126,9 +130,10 @@ static void note_find(const struct memory *m, const struct kernel_symbols *s, st
 	if (!s->vmcoreinfo_note || variable_read(m, s, k->gpa, s->vmcoreinfo_note, &va) || va < k->direct_map ||
 	    memory_read(m, va - k->direct_map, head, sizeof(head)))
 		return;
+	k->note_gpa = va - k->direct_map;
 	k->note_bytes = note_bytes(head);
 	if (k->note_bytes)
-		k->note_gpa = va - k->direct_map;
+		note_read(m, k);
 }
 
 static void rest_find(const struct memory *m, const struct kernel_symbols *s, struct kernel_found *k)
@@ -138,7 +143,6 @@ static void rest_find(const struct memory *m, const struct kernel_symbols *s, st
 		k->direct_map = DIRECT_MAP;
 	banner_read(m, s, k);
 	note_find(m, s, k);
-	note_read(m, k);
 }
 
 int kernel_find(const struct memory *m, const struct kernel_symbols *s, struct kernel_found *k)

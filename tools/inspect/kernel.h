@@ -24,7 +24,8 @@ struct kernel_found {
 	uint64_t gpa, va; /* of its first byte */
 	uint64_t kaslr;	  /* how far it was moved from where it is linked to */
 	uint64_t phys_base, direct_map;
-	uint64_t note_gpa, note_bytes; /* 0 bytes: there is no note */
+	uint64_t note_gpa, note_bytes;
+	uint8_t *note; /* VMCOREINFO, to be freed; NULL: there is none */
 	char banner[KERNEL_BANNER];
 };
 
