@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Where the manual says that a guest's memory stands in its file, it stands: below the PCI hole and
-above it, on each machine. And on the fast path, where a look into QEMU's own address space gets an
+above it, on each machine; and so have NAME.high and `gvm inspect`, since `gvm run` has told the mount. And on the fast path, where a look into QEMU's own address space gets an
 error for what is on the nodes, the file has it."""
 
 import os
@@ -66,6 +66,12 @@ def holes(l, mount):
         expect(read_file(path, 2 * MIB, 4) == b"low!", "%s: not at the low end", machine)
         found = read_file(path, offset, 4)
         expect(found == b"high", "%s: %r at offset %x", machine, found, offset)
+        found = read_file(path + ".high", 0, 4)
+        expect(found == b"high", "%s: its view .high begins with %r", machine, found)
+        facts = os.getxattr(path, "user.gvm.core").decode()
+        expect("low 0x%x\n" % offset in facts and "guessed" not in facts, "gvm run says of %s: %s", machine, facts)
+        found = l.run(program("gvm"), "inspect", "--phys", 4 * GIB, "--bytes", 4, "--raw", path)
+        expect(found == "high", "%s: gvm inspect shows %r at 4 GiB", machine, found)
         run.signal(15)
         run.wait(60)
         os.unlink(path)

@@ -170,6 +170,39 @@ static void size_is_read_as_qemu_reads_it(void)
 	refused("q -m 99999999999999999999", -ERANGE, "not a size");
 }
 
+static uint64_t low_of(const char *from)
+{
+	char **argv = words(from), err[RUN_ERR_TEXT];
+	struct run_args a;
+	uint64_t low;
+
+	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
+	low = a.low_bytes;
+	run_args_deinit(&a);
+	run_args_free_argv(argv);
+	return low;
+}
+
+/* As file-shows-memory-as-the-manual-says sees it of a real QEMU. */
+static void pci_hole_is_where_the_machine_has_it(void)
+{
+	CHECK_EQ(low_of("q -M q35 -m 512M"), 512 * MIB);
+	CHECK_EQ(low_of("q -M q35 -m 2815M"), 2815 * MIB);
+	CHECK_EQ(low_of("q -M q35 -m 2816M"), 2 * GIB);
+	CHECK_EQ(low_of("q -M pc-q35-7.2,accel=kvm -m 64G"), 2 * GIB);
+	CHECK_EQ(low_of("q -M pc -m 3583M"), 3583 * MIB);
+	CHECK_EQ(low_of("q -machine pc-i440fx-7.2 -m 3584M"), 3 * GIB);
+	CHECK_EQ(low_of("q -M microvm -m 3328M"), 3 * GIB);
+	CHECK_EQ(low_of("qemu-system-x86_64 -m 8G"), 3 * GIB);
+	CHECK_EQ(low_of("/usr/bin/kvm -m 8G"), 3 * GIB);
+	CHECK_EQ(low_of("q -M q35,max-ram-below-4g=1G -m 2G"), GIB);
+	CHECK_EQ(low_of("q -M pc,max-ram-below-4g=3500M -m 8G"), 3 * GIB);
+	CHECK_EQ(low_of("q -M pc,max-ram-below-4g=2G -m 8G"), 2 * GIB);
+	/* Not known: no guess is better than a wrong one. */
+	CHECK_EQ(low_of("q -m 8G"), 0);
+	CHECK_EQ(low_of("q -M virt -m 8G"), 0);
+}
+
 static void plain_ram_gets_a_backend(void)
 {
 	rewrite("qemu-system-x86_64 -m 512 -nographic disk.img",
@@ -667,6 +700,7 @@ static void any_bytes_are_survived(void)
 
 static const struct check_test tests[] = {
 	{"size-is-read-as-qemu-reads-it", size_is_read_as_qemu_reads_it},
+	{"pci-hole-is-where-the-machine-has-it", pci_hole_is_where_the_machine_has_it},
 	{"plain-ram-gets-a-backend", plain_ram_gets_a_backend},
 	{"backend-is-replaced-in-its-place", backend_is_replaced_in_its_place},
 	{"json-objects-stay-json", json_objects_stay_json},

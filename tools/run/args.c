@@ -13,6 +13,8 @@
  */
 #include "args.h"
 
+#include "machine.h"
+
 #include "argv.h"
 #include "memnode/size.h"
 #include "qemu_opts.h"
@@ -318,6 +320,8 @@ static int rams_find(struct run_scan *s, struct qemu_facts *facts)
 {
 	int rc = machine_rams_find(s, facts);
 
+	if (!rc && s->a->rams == 1)
+		s->a->low_bytes = run_machine_low(s->a->args[0], s->machine_type, s->a->ram[0].bytes, s->machine_most);
 	for (unsigned i = 0; i < s->plugged_ids && !rc; i++) {
 		rc = ram_add_backend(s, s->plugged_id[i]);
 		if (!rc)

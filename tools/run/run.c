@@ -18,6 +18,7 @@
 #include "figures.h"
 #include "file.h"
 #include "gvm.h"
+#include "gvmfs/gvm_mount.h"
 #include "kernel.h"
 #include "limit.h"
 #include "memcg.h"
@@ -36,6 +37,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -170,6 +172,12 @@ static int options_read(struct run *r, int argc, char **argv)
 	return optind;
 }
 
+/* NAME.ID would be a view of the region NAME: gvmfs(8). */
+static bool is_of_view(const char *id)
+{
+	return !strcmp(id, "core") || !strcmp(id, "low") || !strcmp(id, "high");
+}
+
 /* Region i's path: where there are several, with its backend's id behind the name. */
 static int region_path(const struct run *r, const char *name, unsigned i, char path[PATH_MAX])
 {
@@ -177,7 +185,11 @@ static int region_path(const struct run *r, const char *name, unsigned i, char p
 	int n;
 
 	run_region_name(r->args.ram[i].id, 0, id);
-	n = snprintf(path, PATH_MAX, run_args_ram_has_suffix(&r->args, i) ? "%s/%s.%s" : "%s/%s", r->dir, name, id);
+	n = snprintf(path, PATH_MAX,
+		     !run_args_ram_has_suffix(&r->args, i) ? "%s/%s" :
+		     is_of_view(id)			   ? "%s/%s.ram-%s" :
+							     "%s/%s.%s",
+		     r->dir, name, id);
 	return n < PATH_MAX ? 0 : -ENAMETOOLONG;
 }
 
@@ -254,6 +266,16 @@ static int regions_open(struct run *r)
 	if (rc == -EEXIST)
 		say("%s/%s exists already", r->dir, longer);
 	return rc;
+}
+
+/* Where it is will be of use to who looks into the guest: gvm inspect. */
+static void low_tell(const struct run *r)
+{
+	char text[32];
+	int n = snprintf(text, sizeof(text), "low %llu", (unsigned long long)r->args.low_bytes);
+
+	if (r->args.low_bytes)
+		setxattr(r->region[0].path, GVM_XATTR_CORE, text, (size_t)n, 0);
 }
 
 static int argv_build(struct run *r)
@@ -432,8 +454,10 @@ static int run(struct run *r)
 	rc = files_decide(r);
 	if (!rc)
 		rc = regions_open(r);
-	if (!rc)
+	if (!rc) {
+		low_tell(r);
 		rc = argv_build(r);
+	}
 	if (!rc)
 		rc = fast_prepare(r);
 	if (rc)

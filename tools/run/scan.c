@@ -113,6 +113,9 @@ static int take_machine(struct run_scan *s, struct run_place at, const struct qe
 	v = qemu_opts_get(o, "memory.size");
 	if (!rc && v)
 		rc = ram_size_take(s, v, 1, &s->machine_bytes);
+	v = qemu_opts_get(o, "max-ram-below-4g");
+	if (!rc && v && size_parse(v, 1, &s->machine_most))
+		s->machine_most = 0; /* QEMU says that */
 	if (!rc && qemu_opts_get(o, "memory.max-size"))
 		rc = plugged_note(s);
 	return rc;

@@ -22,6 +22,7 @@ struct run_scan {
 	char *err;
 	bool pinning_allowed;
 	uint64_t m_bytes, machine_bytes; /* of -m, of -machine memory.size=; 0: not given */
+	uint64_t machine_most; /* of -machine max-ram-below-4g=; 0: not given */
 	char *machine_type, *machine_backend;
 	unsigned backends;
 	struct run_backend *backend;

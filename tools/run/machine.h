@@ -1,0 +1,14 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* machine.h - where QEMU's machines of x86 have their RAM. Pure. */
+#ifndef TOOLS_RUN_MACHINE_H
+#define TOOLS_RUN_MACHINE_H
+
+#include <stdint.h>
+
+/*
+ * How much of so much RAM the machine has below the PCI hole; the rest is at 4 GiB. 0: it is not known. `type` is that of
+ * -machine, NULL where the command line has none; `qemu` is the program's name; `most`: of -machine max-ram-below-4g=, or 0.
+ */
+uint64_t run_machine_low(const char *qemu, const char *type, uint64_t ram_bytes, uint64_t most);
+
+#endif
