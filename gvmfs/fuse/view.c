@@ -6,6 +6,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+_Static_assert(CORE_HEAD_BYTES == GVM_CHUNK_BYTES, "chunks of a region are those of its core");
+
 enum core_view view_find(struct worker *w, const struct inode *folder, const char *name, struct inode **region)
 {
 	char region_name[RECORD_NAME_MAX + 1];

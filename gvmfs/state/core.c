@@ -147,7 +147,7 @@ static uint64_t *fact_named(struct core_facts *facts, const char *name)
  * kernel's address. */
 static bool facts_are_possible(const struct core_facts *f)
 {
-	return f->low_bytes <= CORE_HIGH_GPA && f->low_bytes % GVM_PAGE_BYTES == 0 &&
+	return f->low_bytes <= CORE_HIGH_GPA && f->low_bytes % CORE_PAGE_BYTES == 0 &&
 	       (!f->direct_map || f->direct_map >> 56 == 0xff);
 }
 

@@ -12,13 +12,12 @@
 #ifndef GVMFS_CORE_H
 #define GVMFS_CORE_H
 
-#include "gvm_wire.h"
-
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 
-#define CORE_HEAD_BYTES	 ((uint64_t)GVM_CHUNK_BYTES)
+#define CORE_HEAD_BYTES	 (128ull << 10) /* GVM_CHUNK_BYTES */
+#define CORE_PAGE_BYTES	 4096u
 #define CORE_ELF_BYTES	 4096u /* of the head; then the note; the rest is zero */
 #define CORE_NOTE_MAX	 8192u
 #define CORE_HIGH_GPA	 (1ull << 32)
