@@ -258,7 +258,7 @@ enum gvm_drain { GVM_DRAIN_END, GVM_DRAIN_BEGIN, GVM_DRAIN_ASK };
  * the views of its slots from now on, whatever else fills the node (REGION_VIEW). A CREATE whose id exists with the same
  * numbers is OK (a repeated request). */
 #define GVM_MSG_REGION_CREATE_REQ(F)                                                               \
-	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, views)
+	F(id, region) F(u64, chunks) F(u64, reserve_chunks) F(u64, view) F(u8, views) F(u64, epoch) F(u64, order)
 enum gvm_open_mode {
 	GVM_OPEN_LOOK,
 	GVM_OPEN_ATTACH,
@@ -301,7 +301,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 #define GVM_MSG_REGION_CLOSE_REQ(F) F(id, region) F(u64, epoch)
 #define GVM_MSG_REGION_RESIZE_REQ(F)                                                               \
 	F(id, region) F(u64, epoch) F(u64, chunks) F(u64, reserve_chunks) F(u64, order)
-#define GVM_MSG_REGION_DELETE_REQ(F) F(id, region) F(u64, epoch)
+#define GVM_MSG_REGION_DELETE_REQ(F) F(id, region) F(u64, epoch) F(u64, order)
 #define GVM_MSG_REGION_STAT_REQ(F) F(id, region)
 #define GVM_MSG_REGION_STAT_RSP(F)                                                                 \
 	F(u64, chunks)                                                                             \
@@ -376,7 +376,7 @@ enum gvm_open_force { GVM_FORCE_NONE, GVM_FORCE_WRITER, GVM_FORCE_LEASE };
 #define GVM_MSG_PUT_REQ(F) F(id, region) F(u64, epoch) F(u64, chunk) F(u64, version) F(u64, base)
 /* DISCARD: every chunk of first..first+count-1 becomes zero with `version`; a chunk of a newer
  * version is an error (STALE) and then none is changed; of the same version, left as it is. Version 0: they are
- * forgotten, as if they had never been written, unless a RESIZE of a higher order was done (STALE). */
+ * forgotten, as if they had never been written, unless a RESIZE or CREATE of a higher order was looked at (STALE). */
 #define GVM_MSG_DISCARD_REQ(F)                                                                     \
 	F(id, region) F(u64, epoch) F(u64, first) F(u64, count) F(u64, version) F(u64, order)
 

@@ -265,6 +265,7 @@ static int held_remove(struct gvm_conn *conn, const struct held *h)
 		return -EBUSY;
 	}
 	what.epoch = ask.open.epoch;
+	what.order = ~0ull;
 	if (!r) {
 		gvm_region_delete(conn, ask_begin(&ask, plain_done), &what);
 		r = ask_wait(conn, &ask);

@@ -286,7 +286,8 @@ static void part_trim(struct region_job *rj, struct pool *pool, unsigned node, u
 
 static void part_drop(struct region_job *rj, struct pool *pool, unsigned node, uint64_t epoch, uint64_t deadline_ns)
 {
-	struct gvm_region_delete_req what = { .region = rj->rec.id, .epoch = epoch };
+	struct gvm_region_delete_req what = { .region = rj->rec.id, .epoch = epoch,
+					      .order = epoch == rj->epoch ? gvm_now_ns() : ~0ull };
 	struct gvm_conn *conn = pool_node(pool, &rj->rec.nodes[node]);
 	struct ask ask;
 
@@ -332,7 +333,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 {
 	const struct record *rec = &rj->rec;
 	struct gvm_region_open_req look = { .region = rec->id, .view = rec->view };
-	struct gvm_region_delete_req what = { .region = rec->id };
+	struct gvm_region_delete_req what = { .region = rec->id, .order = ~0ull };
 	struct ask *asks = asks_make(count);
 	uint64_t deadline_ns = ns_from_now(within_ns);
 

@@ -58,6 +58,8 @@ static int part_delete(struct replace_job *rj, struct pool *pool, unsigned node)
 	what.epoch = r ? rj->epoch : ask.call.rsp.region_open.epoch;
 	if (what.epoch > rj->epoch)
 		return -EKEYREVOKED;
+	/* Other orders are of another host's clock; and no part is made anew under an earlier epoch. */
+	what.order = what.epoch == rj->epoch ? gvm_now_ns() : ~0ull;
 	gvm_region_delete(conn, ask_begin_to(&ask, deadline(), node_of(rj, node)), &what);
 	return pool_wait(conn, &ask.call.req);
 }
@@ -67,7 +69,7 @@ static int part_create(struct replace_job *rj, struct pool *pool, unsigned node,
 	struct gvm_conn *conn = pool_node(pool, node_of(rj, node));
 	struct gvm_region_create_req what = { .region = rj->rec.id, .chunks = record_chunks(rj->rec.size_bytes),
 					      .reserve_chunks = reserve, .view = rj->view,
-					      .views = rj->rec.replicas > 1 };
+					      .views = rj->rec.replicas > 1, .epoch = rj->epoch, .order = gvm_now_ns() };
 	struct ask ask;
 
 	if (!conn)

@@ -271,10 +271,8 @@ uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, u
 	if (!what->epoch || what->first > r->chunks || what->count > r->chunks - what->first ||
 	    what->version > GVM_VERSION_MASK || gvm_version_epoch(what->version) > what->epoch)
 		return GVM_ERR_INVALID;
-	if (!what->version && what->epoch == r->resize_epoch && what->order < r->resize_order) {
-		*detail = r->resize_order;
+	if (!what->version && region_is_late(r, what->epoch, what->order, detail))
 		return GVM_ERR_STALE;
-	}
 	if (!what->version) {
 		chunks_forget(t, r, what->first, what->count);
 		return GVM_OK;

@@ -37,7 +37,7 @@ struct region {
 	struct chunk_entry *entries;
 	uint64_t *written; /* bit g: some of the entries of group g may have a version */
 	uint64_t epoch, client;		 /* of the writer that attached last */
-	uint64_t resize_epoch, resize_order; /* of the RESIZE that was looked at last: none of that epoch before it counts */
+	uint64_t order_epoch, order; /* of the CREATE or RESIZE that was looked at last: nothing of that epoch before it counts */
 	struct region_attaches attaches; /* that writer's connections */
 	struct lease lease;
 	const struct lease_clock *clock;
@@ -64,6 +64,9 @@ struct region *region_find(const struct regions *t, const struct gvm_id *id);
 /* The region, if a request with `epoch` may change it: LOST or FENCED otherwise. */
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail);
+
+/* Whether a request of the writer with this epoch came later than one that it sent after that one, going by their order. */
+bool region_is_late(const struct region *r, uint64_t epoch, uint64_t order, uint64_t *detail);
 
 /* Puts what is the same content, smaller, in the place of a chunk's body: of the same version, and no raw block is to be
  * looked at any more. The body is not pinned, and `head` is plain. */

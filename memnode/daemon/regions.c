@@ -221,6 +221,20 @@ bool region_views_make(struct regions *t, struct region *r)
 	return true;
 }
 
+static void order_set(struct region *r, uint64_t epoch, uint64_t order)
+{
+	r->order_epoch = epoch;
+	r->order = order;
+}
+
+bool region_is_late(const struct region *r, uint64_t epoch, uint64_t order, uint64_t *detail)
+{
+	if (epoch != r->order_epoch || order >= r->order)
+		return false;
+	*detail = r->order;
+	return true;
+}
+
 uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
 		       uint64_t *detail)
 {
@@ -231,11 +245,14 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	if (gvm_id_is_none(&what->region) || what->chunks > REGION_CHUNKS_MAX ||
 	    what->reserve_chunks > what->chunks || what->views > 1)
 		return GVM_ERR_INVALID;
-	if (r && gvm_id_equal(&r->id, &what->region))
-		return !r->remains && r->chunks == what->chunks && r->reserve == what->reserve_chunks &&
-				       r->view == what->view && (r->views || !what->views) ?
-			       GVM_OK :
-			       GVM_ERR_EXISTS;
+	if (r && gvm_id_equal(&r->id, &what->region)) {
+		if (r->remains || r->chunks != what->chunks || r->reserve != what->reserve_chunks || r->view != what->view ||
+		    (what->views && !r->views))
+			return GVM_ERR_EXISTS;
+		if (what->epoch > r->order_epoch || (what->epoch == r->order_epoch && what->order > r->order))
+			order_set(r, what->epoch, what->order);
+		return GVM_OK;
+	}
 	tables = entry_cells(t, what->chunks) + (what->views ? views_cells() : 0);
 	if (t->drains || !can_promise(t, tables, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
@@ -248,6 +265,7 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	}
 	region_reserve(t, r, what->reserve_chunks);
 	r->view = what->view;
+	order_set(r, what->epoch, what->order);
 	return GVM_OK;
 }
 
@@ -511,12 +529,9 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 
 	if (status)
 		return status;
-	if (what->epoch == r->resize_epoch && what->order < r->resize_order) {
-		*detail = r->resize_order;
+	if (region_is_late(r, what->epoch, what->order, detail))
 		return GVM_ERR_STALE;
-	}
-	r->resize_epoch = what->epoch;
-	r->resize_order = what->order;
+	order_set(r, what->epoch, what->order);
 	if (what->chunks > REGION_CHUNKS_MAX || what->reserve_chunks > what->chunks ||
 	    what->reserve_chunks < bodies_below(r, what->chunks))
 		return GVM_ERR_INVALID;
@@ -630,6 +645,8 @@ uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *wh
 		status = what->epoch >= r->epoch ? GVM_OK : GVM_ERR_FENCED;
 	else
 		status = region_of_writer(t, &what->region, what->epoch, &r, detail);
+	if (!status && !r->remains && region_is_late(r, what->epoch, what->order, detail))
+		status = GVM_ERR_STALE;
 	if (!status)
 		region_remove(t, region_place(t, &what->region));
 	return status;

@@ -116,13 +116,13 @@ static void index_is(struct exchange *x)
 
 static void step_run(struct exchange *x)
 {
-	struct gvm_region_create_req create = {x->region, 8, 8, 1, 0};
+	struct gvm_region_create_req create = {x->region, 8, 8, 1, 0, 0, 0};
 	struct gvm_region_open_req open = {.region = x->region, .mode = 1, .epoch = 1, .view = 1};
 	struct gvm_region_close_req close = {x->region, 1};
 	struct gvm_region_index_req index = {x->region, 0};
 	struct gvm_region_stat_req stat = {x->region};
 	struct gvm_region_resize_req resize = {x->region, 1, 6, 6, 1};
-	struct gvm_region_delete_req delete = {x->region, 1};
+	struct gvm_region_delete_req delete = {x->region, 1, 2};
 	struct gvm_discard_req discard = {x->region, 1, CHUNK_B, 1, gvm_version(1, 4), 1};
 	struct gvm_name_put_req name = {x->region, 1, 7, 7, 0};
 	struct gvm_name_list_req names = {.after = x->region};

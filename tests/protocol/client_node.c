@@ -78,7 +78,7 @@ static struct gvm_call *ask(struct ask *a)
 
 static int create(struct gvm_conn *conn, unsigned region)
 {
-	struct gvm_region_create_req what = {rig_region(region), 8, 8, 1, 0};
+	struct gvm_region_create_req what = {rig_region(region), 8, 8, 1, 0, 0, 0};
 	struct gvm_call call = {0};
 
 	gvm_region_create(conn, &call, &what);

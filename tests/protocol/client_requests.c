@@ -178,7 +178,7 @@ static void begin(void)
 		rig_node_start(&node, NULL);
 	}
 	region = rig_region(++number);
-	create = (struct gvm_region_create_req){region, CHUNKS, CHUNKS, 1, 0};
+	create = (struct gvm_region_create_req){region, CHUNKS, CHUNKS, 1, 0, 0, 0};
 	open = (struct gvm_region_open_req){.region = region, .mode = 1, .epoch = 1, .view = 1};
 	way = way_open(node.addr);
 	rig_opts(&opts);
@@ -192,7 +192,7 @@ static void begin(void)
 
 static void end(void)
 {
-	struct gvm_region_delete_req delete = {region, 1};
+	struct gvm_region_delete_req delete = {region, 1, 0};
 	struct gvm_call call = {0};
 
 	way_fault(way, (struct way_fault){0});

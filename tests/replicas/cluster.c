@@ -213,6 +213,7 @@ int node_create(struct node *n, const struct gvm_region_create_req *what)
 	part_delete(n);
 	n->renewed = false;
 	n->promised = what->reserve_chunks;
+	n->order = what->order;
 	return 0;
 }
 
@@ -222,6 +223,8 @@ int node_delete(struct node *n, const struct gvm_region_delete_req *what)
 		return -ENOMEDIUM;
 	if (what->epoch < (n->attached ? W_EPOCH : 0))
 		return -EKEYREVOKED;
+	if (what->epoch == W_EPOCH && what->order < n->order)
+		return -ESTALE;
 	part_delete(n);
 	return 0;
 }

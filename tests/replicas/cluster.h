@@ -64,7 +64,7 @@ struct node {
 	bool down, deaf, renewed; /* renewed: it began anew, or was rid of its part: it has no region */
 	bool drains, attached; /* attached: its part of the region, to the worker */
 	uint64_t promised; /* chunks */
-	uint64_t order; /* of the last RESIZE */
+	uint64_t order; /* of the last RESIZE or CREATE */
 	uint64_t deaf_ns; /* since when */
 	struct copy copy[W_CHUNKS];
 	struct node_view active[W_CHUNKS], proposed[W_CHUNKS]; /* (a record may have fewer slots than the protocol) */

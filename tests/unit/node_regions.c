@@ -151,6 +151,37 @@ static void discarded_chunks_stay_zero(void)
 }
 
 /* A copy of the RESIZE that made it smaller comes when it has grown again, and was written. */
+/* A node was rid of its part, and is given it once more by the same writer. */
+static void late_copy_takes_nothing_from_a_part_that_was_made_anew(void)
+{
+	struct region_writer *a;
+
+	setup(1);
+	a = writer(1);
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 100), GVM_OK);
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 3, 110), GVM_OK);
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 120), GVM_OK);
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_OK);
+	CHECK_EQ(put(1, 4, gvm_version(3, 1), text), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 3, 110), GVM_ERR_STALE);
+	CHECK_EQ(detail, 120);
+	CHECK_EQ(discard_in_order(1, 3, 4, 1, 0, 115), GVM_ERR_STALE);
+	check_content(1, 4, text);
+	/* It was there still when it was to be made anew: the DELETE comes only now. */
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 140), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 3, 130), GVM_ERR_STALE);
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 120), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 3, 130), GVM_ERR_STALE);
+	check_content(1, 4, text);
+	/* Another writer's clock is another. */
+	CHECK_EQ(attach(a, 1, 4, 0), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 3, 1000), GVM_ERR_FENCED);
+	CHECK_EQ(delete_in_order(1, 4, 10), GVM_OK);
+	writer_end(a);
+	teardown();
+}
+
 static void late_resize_cuts_nothing_off(void)
 {
 	struct region_writer *a = writer(1), *b = writer(2);
@@ -283,7 +314,7 @@ static void promised_put_never_fails(void)
 		struct region_found found;
 
 		if (round % 100 == 99) { /* deleted, and promised anew at once */
-			CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(n), 1}, &detail),
+			CHECK_EQ(delete_in_order(n, 1, 0),
 				 GVM_OK);
 			CHECK_EQ(create(n, chunks[n], chunks[n]), GVM_OK);
 			CHECK_EQ(attach(a, n, 1, 0), GVM_OK);
@@ -338,7 +369,7 @@ static void deleted_region_gives_everything_back(void)
 	CHECK_EQ(put(2, 3, gvm_version(1, 1), text), GVM_OK);
 	for (unsigned c = 0; c < 150; c++)
 		CHECK_EQ(put(1, c * 6, gvm_version(1, 1), noise[c % 4]), GVM_OK);
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 1}, &detail), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 1, 0), GVM_OK);
 	CHECK_EQ(regions.totals.chunks, 1); /* at once, as far as anybody can tell */
 	CHECK_EQ(create(1, 1000, 150), GVM_OK);
 	while (regions_reap(&regions, 20))
@@ -529,7 +560,7 @@ static void check_finds_each_rotten_chunk(void)
 		CHECK(!rsp.count && rsp.next == UINT64_MAX);
 		CHECK_EQ(discard(1, 1, 50, 25, gvm_version(1, 3)), GVM_OK);
 		CHECK_EQ(regions.totals.rotten, 77);
-		CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 1}, &detail), GVM_OK);
+		CHECK_EQ(delete_in_order(1, 1, 0), GVM_OK);
 		CHECK_EQ(regions.totals.rotten, 0);
 		region_writer_gone(a);
 		teardown();
@@ -586,7 +617,7 @@ static void what_a_writer_leaves_beside_a_region_is_the_next_one_s(void)
 	CHECK_EQ(noted(1, ""), 0);
 	regions.promised_cells = cells;
 	CHECK_EQ(note(1, 4, "last"), GVM_OK);
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 4}, &detail), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 4, 0), GVM_OK);
 	CHECK_EQ(regions.promised_cells, 0);
 	region_writer_gone(a);
 	region_writer_gone(b);
@@ -683,6 +714,7 @@ static const struct check_test tests[] = {
 	{"blocks-build-on-exactly-their-base", blocks_build_on_exactly_their_base},
 	{"discarded-chunks-stay-zero", discarded_chunks_stay_zero},
 	{"late-resize-cuts-nothing-off", late_resize_cuts_nothing_off},
+	{"late-copy-takes-nothing-from-a-part-that-was-made-anew", late_copy_takes_nothing_from_a_part_that_was_made_anew},
 	{"forgotten-chunks-were-never-written", forgotten_chunks_were_never_written},
 	{"shrunk-region-brings-nothing-back", shrunk_region_brings_nothing_back},
 	{"impossible-promises-are-refused-at-once", impossible_promises_are_refused_at_once},

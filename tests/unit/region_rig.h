@@ -60,6 +60,22 @@ static inline uint16_t create(unsigned n, uint64_t chunks, uint64_t reserve)
 			     &detail);
 }
 
+static inline uint16_t create_in_order(unsigned n, uint64_t chunks, uint64_t reserve, uint64_t epoch, uint64_t order)
+{
+	return region_create(&regions,
+			     &(struct gvm_region_create_req){.region = id(n),
+							     .chunks = chunks,
+							     .reserve_chunks = reserve,
+							     .epoch = epoch,
+							     .order = order},
+			     &detail);
+}
+
+static inline uint16_t delete_in_order(unsigned n, uint64_t epoch, uint64_t order)
+{
+	return region_delete(&regions, &(struct gvm_region_delete_req){id(n), epoch, order}, &detail);
+}
+
 static inline uint16_t attach(struct region_writer *w, unsigned n, uint64_t epoch, uint8_t force)
 {
 	struct gvm_region_open_rsp rsp;

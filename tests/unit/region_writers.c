@@ -43,9 +43,9 @@ static void only_a_higher_epoch_attaches(void)
 	CHECK_EQ(region_close(&regions, &(struct gvm_region_close_req){id(1), 6}, &detail), GVM_OK);
 	CHECK(!look(1).writer);
 	CHECK_EQ(attach(a, 1, 7, 0), GVM_OK);
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 6}, &detail),
+	CHECK_EQ(delete_in_order(1, 6, 0),
 		 GVM_ERR_FENCED);
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 7}, &detail), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 7, 0), GVM_OK);
 	CHECK_EQ(put(1, 0, gvm_version(7, 3), text), GVM_ERR_LOST);
 	writer_end(a);
 	writer_end(a2);
@@ -131,7 +131,7 @@ static void a_writer_waits_for_watches_of_others(void)
 	CHECK_EQ(watch(b, 1, 3, 10), GVM_OK);
 	CHECK_EQ(attach(a, 1, 4, 0), GVM_OK);
 	CHECK_EQ(watch(c, 1, 2, 2), GVM_OK); /* the region goes with a watch */
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){id(1), 4}, &detail), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 4, 0), GVM_OK);
 	writer_end(a);
 	writer_end(b);
 	writer_end(c);

@@ -54,7 +54,7 @@ static const struct gvm_name_fence_req sample_name_fence_req = { .round = 0x2222
 static const struct gvm_name_forget_req sample_name_forget_req = { .round = 0x2222222222222222ull,
 	.table = 0x3333333333333333ull };
 static const struct gvm_region_create_req sample_region_create_req = { .region = REGION,
-	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW, .views = 1 };
+	.chunks = 4096, .reserve_chunks = 2048, .view = VIEW, .views = 1, .epoch = EPOCH, .order = 77000000001 };
 static const struct gvm_region_open_req sample_region_open_req = { .region = REGION, .mode = 1,
 	.force = 0, .epoch = EPOCH, .view = VIEW, .lease_ms = 10000, .lapse = 0, .host = NONCE_C,
 	.process = RECORD_ID };
@@ -66,7 +66,7 @@ static const struct gvm_region_close_req sample_region_close_req = { .region = R
 static const struct gvm_region_resize_req sample_region_resize_req = { .region = REGION,
 	.epoch = EPOCH, .chunks = 8192, .reserve_chunks = 4096, .order = 77000000001 };
 static const struct gvm_region_delete_req sample_region_delete_req = { .region = REGION,
-	.epoch = EPOCH };
+	.epoch = EPOCH, .order = 77000000001 };
 static const struct gvm_region_stat_req sample_region_stat_req = { .region = REGION };
 static const struct gvm_region_stat_rsp sample_region_stat_rsp = { .chunks = 4096,
 	.reserve_chunks = 2048, .epoch = EPOCH, .writer = GVM_WRITER_THERE,

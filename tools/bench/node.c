@@ -178,7 +178,7 @@ static struct gvm_call *call_begin(struct gvm_call *call, bool *done)
 /* Makes a region for `values` chunks, attaches it and writes them all. */
 static int node_prepare(struct bench_node *n)
 {
-	struct gvm_region_create_req create = {n->region, n->values, n->values, 1, 0};
+	struct gvm_region_create_req create = {n->region, n->values, n->values, 1, 0, 0, 0};
 	struct gvm_region_open_req open = {.region = n->region, .mode = 1, .epoch = 1, .view = 1};
 	struct gvm_call call;
 	bool done;
