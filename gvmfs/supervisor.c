@@ -496,6 +496,7 @@ static int serve(struct supervisor *s)
 	status = r < 0 ? EXIT_FAILURE : supervise(s);
 	listener_close(&s->listener, s->journal.super->attach_path);
 	door_end(&s->door, &s->journal);
+	keeper_end(&s->keeper, &s->journal);
 	if (s->mount.fuse_fd >= 0 && (!s->ready || !mount_is_alive(&s->mount)))
 		mount_detach(&s->mount, &s->stop); /* if it is still there */
 	return status;

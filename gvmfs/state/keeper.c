@@ -55,25 +55,37 @@ void keeper_drop(int worker, const struct journal *j, unsigned session)
 	descriptors_send(worker, &msg, sizeof(msg), NULL, 0);
 }
 
-/* fd[] has descriptor numbers plus 1, so that an entry that was never used has none. The channel is closed
- * last: its end tells the visitor's process that it has the last copies of the client's descriptors. */
+/*
+ * fd[] has descriptor numbers plus 1, so that an entry that was never used has none. The channel is closed
+ * last: its end tells the visitor's process that it has the last copies of the client's descriptors.
+ *
+ * This process makes the last close of none. Of the client's the visitor's process does; the memory's takes long, and that
+ * of the channel, a socket, may have this process release what is others' (before Linux 6.9: release.h). While it waits
+ * for that, it replaces no worker.
+ */
 static void session_close(const struct journal *j, struct journal_session *s)
 {
-	int strangers[] = { s->fd[SESSION_UFFD] - 1, s->fd[SESSION_SOCKET] - 1 };
-	int memory[] = { s->fd[SESSION_MEMORY] - 1, s->fd[SESSION_MARKS] - 1 };
+	static const enum session_fd last[] = { SESSION_MEMORY, SESSION_MARKS, SESSION_CHANNEL };
+	int strangers[] = { s->fd[SESSION_UFFD] - 1, s->fd[SESSION_SOCKET] - 1 }, fds[3];
+	unsigned count = 0;
 
 	if (strangers[0] >= 0 && strangers[1] >= 0 && !holder_lives(s->fd[SESSION_CHANNEL] - 1)) {
 		release_apart(strangers, 2, j);
 		s->fd[SESSION_UFFD] = s->fd[SESSION_SOCKET] = 0;
 	}
-	/* While this process frees the memory it replaces no worker. */
-	if (memory[0] >= 0 && memory[1] >= 0 && release_apart(memory, 2, j))
-		s->fd[SESSION_MEMORY] = s->fd[SESSION_MARKS] = 0;
-	for (unsigned i = 0; i < SESSION_FDS; i++) {
+	for (unsigned i = SESSION_PINS; i <= SESSION_SOCKET; i++) {
 		if (s->fd[i] > 0)
 			close(s->fd[i] - 1);
 		s->fd[i] = 0;
 	}
+	for (unsigned i = 0; i < 3; i++)
+		if (s->fd[last[i]] > 0)
+			fds[count++] = s->fd[last[i]] - 1;
+	if (count && !release_apart(fds, count, j))
+		for (unsigned i = 0; i < count; i++)
+			close(fds[i]);
+	for (unsigned i = 0; i < 3; i++)
+		s->fd[last[i]] = 0;
 }
 
 /* Closes the descriptors of sessions that have ended. */
@@ -103,4 +115,14 @@ void keeper_serve(int supervisor, const struct journal *j)
 	}
 	/* When many sessions end at once, the socket may have had no room for every KEEPER_DROP. */
 	sessions_tidy(j);
+}
+
+void keeper_end(struct keeper *k, const struct journal *j)
+{
+	const int pair[] = { k->supervisor, k->worker };
+
+	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
+		session_close(j, &j->sessions[i]);
+	release_apart(pair, 2, j);
+	*k = (struct keeper){ -1, -1 };
 }

@@ -31,5 +31,7 @@ void keeper_drop(int worker, const struct journal *j, unsigned session);
 
 /* Supervisor: handles the worker's messages, and closes descriptors of sessions that have ended. Never blocks. */
 void keeper_serve(int supervisor, const struct journal *j);
+/* Supervisor, at its own end: closes everything. */
+void keeper_end(struct keeper *k, const struct journal *j);
 
 #endif

@@ -12,6 +12,15 @@
  * release_apart() forks another.
  *
  * The last close of a guest's memory waits for nobody, but frees all of it: 200 ms for a GiB.
+ *
+ * Before Linux 6.9 the last close of any UNIX socket may have the kernel look through all descriptors that lie unread in
+ * such sockets, whoever sent them, and release in the closing process those that nobody can receive any more: also files of a
+ * stranger, who had sent sockets to each other and closed them. So the front closes no socket (release_aside_all()), and the
+ * supervisor leaves the last close of each that it has from its start on to a process of release_apart(). What remains on
+ * these kernels: a worker that ends closes sockets that it alone has (to the page cache's helper, to syslog), and one of
+ * its threads may be in release_aside_all() just then. If that waits for a stranger's filesystem, the worker's process ends
+ * only when that answers, and so does the mount, which there ends with its worker anyway. A process that shares the worker's
+ * table of descriptors, and hands its sockets to release_apart() once the worker has ended, would take that away.
  */
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H
@@ -33,9 +42,7 @@ bool release_apart(const int *fds, unsigned count, const struct journal *j);
 /* Closes a descriptor (-1: none), which waits for nobody but may take long, in a thread of its own; here if there can
  * be none. */
 void release_aside(int fd);
-/* Several, one after the other. (At most RELEASE_MAX.) Before Linux 6.9 the close of any socket of this host's may have the kernel
- * look through all descriptors that lie unread in such sockets, whoever sent them, and close those that nobody can receive any
- * more. */
+/* Several, one after the other. (At most RELEASE_MAX.) */
 #define RELEASE_MAX 8u
 void release_aside_all(const int *fds, unsigned count);
 

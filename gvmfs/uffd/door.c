@@ -600,7 +600,7 @@ void door_check(struct door *d, const struct journal *j, bool foreground)
 	if (gvm_now_ns() - d->started_ns < RESTART_NS)
 		usleep(RESTART_NS / 1000);
 	log_warning(NULL, "the process that receives clients of the fast path has ended: restarting it");
-	close(d->control);
+	release_apart(&d->control, 1, j);
 	d->control = -1;
 	if (door_start(d, j, foreground) < 0)
 		log_error(NULL, "it cannot be started: no new client gets the fast path");
@@ -622,13 +622,17 @@ void door_leave(struct door *d)
 
 void door_end(struct door *d, const struct journal *j)
 {
-	/* Connections that were not accepted may have descriptors in their queues. */
-	if (d->listener >= 0 && (d->control < 0 || !holder_lives(d->control)))
-		release_apart(&d->listener, 1, j);
-	else
-		fd_drop(&d->listener);
-	d->listener = -1;
-	fd_drop(&d->control);
-	fd_drop(&d->bell);
-	fd_drop(&d->bell_worker);
+	int *const all[] = { &d->listener, &d->control, &d->bell, &d->bell_worker };
+	int fds[4];
+	unsigned count = 0;
+
+	/* Connections that were not accepted may have descriptors in their queues, and any of these may have the kernel
+	 * release others' (release.h). */
+	for (unsigned i = 0; i < 4; i++) {
+		if (*all[i] >= 0)
+			fds[count++] = *all[i];
+		*all[i] = -1;
+	}
+	if (count)
+		release_apart(fds, count, j);
 }

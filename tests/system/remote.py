@@ -136,17 +136,24 @@ class Mount:
         self.process.succeed(seconds)
         self.lab.mounts.remove(self)
 
+    def _unmount_gently(self):
+        """What a program had open that has ended is closed soon after, by processes of gvmfs's too."""
+        deadline = time.monotonic() + patience(10)
+        try:
+            while True:
+                done = subprocess.run(["umount", self.path], capture_output=True, text=True, timeout=patience(10))
+                if done.returncode == 0 or "busy" not in done.stderr or time.monotonic() > deadline:
+                    return done.returncode == 0
+                time.sleep(0.05)
+        except subprocess.TimeoutExpired:
+            return False
+
     def end(self):
         """For the lab's end: whether it went without force."""
         gently = True
         if self.path not in leftovers.mounts(self.path) and not self.process.running():
             return True
-        done = None
-        try:
-            done = subprocess.run(["umount", self.path], capture_output=True, timeout=patience(10))
-        except subprocess.TimeoutExpired:
-            pass
-        if done is None or done.returncode:
+        if not self._unmount_gently():
             gently = False
             leftovers.unmount_by_force(self.path)
         deadline = time.monotonic() + patience(10)
