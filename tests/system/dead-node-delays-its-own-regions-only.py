@@ -73,7 +73,7 @@ class Waiting:
 
     def gone(self):
         for process in self.all:
-            process.wait(60)
+            process.wait(lab.patience(60))
             process.stdin.close()
             process.stdout.close()
 
