@@ -277,6 +277,16 @@ bool pool_entry_is_quiet(const struct pool *pool, unsigned entry)
 	return entry >= pool->count || pool->quiet[entry] || gvm_conn_state(pool->conns[entry]) != GVM_CONN_UP;
 }
 
+bool pool_is_silent(struct pool *pool, const struct record_node *node)
+{
+	int i = pool_index(pool, node);
+
+	if (i < 0 || pool->quiet[i])
+		return true;
+	return pool_entry_is_quiet(pool, (unsigned)i) && (gvm_conn_state(pool->conns[i]) == GVM_CONN_FAILED ||
+							   !gvm_id_is_none(gvm_conn_incarnation(pool->conns[i])));
+}
+
 bool pool_is_away(struct pool *pool, const struct record_node *node)
 {
 	int i = pool_index(pool, node);

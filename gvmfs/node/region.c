@@ -213,7 +213,8 @@ static void detach(struct worker *w, struct inode *inode, region_done_fn *done, 
 	if (rj)
 		rj->room_owed &= !d->failed && !replicas_are_moving(inode);
 	for (unsigned i = 0; rj && (rj->tidies || rj->room_owed) && i < d->rec.node_count; i++)
-		rj->down[i] = gvm_conn_state(region_node_conn(w, inode, i)) != GVM_CONN_UP;
+		rj->down[i] = gvm_conn_state(region_node_conn(w, inode, i)) != GVM_CONN_UP &&
+			      pool_is_silent(w->pool, &d->rec.nodes[i]);
 	inode->empty_epoch = !inode->wbufs && inode_is_empty(w->inodes, inode->nr) ? d->epoch : 0;
 	inode_set_epoch(w->inodes, inode, 0);
 	replicas_close(inode);
@@ -420,7 +421,7 @@ void region_stat_briefly(struct worker *w, struct inode *inode, region_done_fn *
 		return;
 	}
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
-		rj->quiet[i] = pool_is_quiet(w->pool, &rj->rec.nodes[i]);
+		rj->quiet[i] = pool_is_silent(w->pool, &rj->rec.nodes[i]);
 	jobs_submit(w->jobs, &rj->job);
 }
 
