@@ -4,6 +4,7 @@
 
 #include "ask.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "moved.h"
 #include "options.h"
 #include "owner.h"
@@ -190,7 +191,7 @@ static bool slot_has(const struct replace_job *rj, const struct record_slot *slo
 /* Also where its replica is to go to another node: it may yet stay (moves_keep()), and would be there twice. */
 static bool has_replica(const struct replace_job *rj, unsigned slot, const struct candidate *c)
 {
-	return slot_has(rj, &rj->slots[slot], c) || slot_has(rj, &rj->rec.slots[slot], c);
+	return slot_has(rj, &rj->slots[slot], c) || (slot_has(rj, &rj->rec.slots[slot], c) && !mutant("replica-twice"));
 }
 
 static bool has_refused(const struct replace_job *rj, const struct candidate *c)

@@ -19,6 +19,7 @@
 #include "node/region_lease.h"
 #include "node/repair.h"
 #include "node/repair_job.h"
+#include "node/replace_job.h"
 #include "node/replicas.h"
 #include "node/replicas_state.h"
 #include "node/rot.h"
@@ -345,11 +346,25 @@ int pool_init(struct pool *pool, const struct options *o, uint64_t client, struc
 
 /* ---- conversations */
 
+/* Of nodes that were chosen: each of the moves may yet be given up, and the others not. */
+static void choice_look(const struct replace_job *rj)
+{
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		for (unsigned n = 0; n < record_places(&rj->rec); n++)
+			for (unsigned k = 0; k < record_places(&rj->rec); k++)
+				if (n != k && rj->slots[s].node[n] != RECORD_NONE &&
+				    rj->slots[s].node[n] == rj->rec.slots[s].node[k])
+					world_wrong("a copy is to go to a node that has another");
+}
+
 static void talk(void *arg)
 {
 	struct job *job = arg;
+	bool chooses = job->work == replace_job_choose;
 
 	job->work(job, &talks_pool);
+	if (chooses && !job->result)
+		choice_look((const struct replace_job *)job);
 	mend_ended((const struct repair_copy *)job);
 	job->next = jobs.finished.head;
 	jobs.finished.head = job;
