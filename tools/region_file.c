@@ -4,6 +4,7 @@
 #include "region_file.h"
 
 #include "fsstats.h"
+#include "gvmfs/gvm_mount.h"
 #include "memnode/size.h"
 #include "say.h"
 
@@ -14,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define REGION_MODE 0600
@@ -24,7 +26,7 @@ static const char *why(int rc)
 {
 	switch (rc) {
 	case -ENOSPC:
-		return "the nodes cannot promise so much: gvm stat MOUNT shows what is free";
+		return "the nodes cannot promise so much, or are too few for its copies: gvm stat MOUNT shows what is free";
 	case -EBUSY:
 		return "it is in use: here, or on another host";
 	case -ETIMEDOUT:
@@ -61,14 +63,22 @@ static int size_check(const char *text, uint64_t *bytes)
 	return EXIT_USAGE;
 }
 
-int region_file_create(const char *path, const char *size)
+static bool replicas_check(const char *text)
+{
+	if (!text || (*text >= '1' && *text <= '3' && !text[1]))
+		return true;
+	say("--replicas %s: not 1, 2 or 3", text);
+	return false;
+}
+
+int region_file_create(const char *path, const char *size, const char *replicas)
 {
 	char folder[PATH_MAX];
 	uint64_t bytes;
 	int fd, rc = size_check(size, &bytes);
 
-	if (rc)
-		return rc;
+	if (rc || !replicas_check(replicas))
+		return EXIT_USAGE;
 	snprintf(folder, sizeof(folder), "%s", path);
 	rc = fsstats_read(dirname(folder), stats);
 	if (rc)
@@ -76,7 +86,9 @@ int region_file_create(const char *path, const char *size)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, REGION_MODE);
 	if (fd < 0)
 		return failed(path, -errno);
-	rc = ftruncate(fd, (off_t)bytes) ? -errno : 0;
+	rc = replicas && fsetxattr(fd, GVM_XATTR_REPLICAS, replicas, 1, 0) ? -errno : 0;
+	if (!rc && ftruncate(fd, (off_t)bytes))
+		rc = -errno;
 	if (rc)
 		unlink(path);
 	if (close(fd) && !rc)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * front_xattr.c - the extended attributes user.gvm.*: statistics and latencies, the budget of the fast path, where a
- * guest has its memory, whether a region is temporary, taking a region from its writer, the nodes and adding one, and
- * the path of the fast path's socket.
+ * guest has its memory, whether a region is temporary, how many copies it has, taking a region from its writer, the
+ * nodes and adding one, and the path of the fast path's socket.
  */
 #include "front.h"
 #include "addr.h"
@@ -125,6 +125,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 	}
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0 && d->rec.temporary)
 		return snprintf(text, STATS_BYTES, "1");
+	if (strcmp(name, GVM_XATTR_REPLICAS) == 0)
+		return snprintf(text, STATS_BYTES, "%u", inode_replicas(d, w->opts->replicas));
 	return -ENODATA;
 }
 
@@ -258,6 +260,40 @@ static void temporary_set(fuse_req_t req, fuse_ino_t ino, bool temporary)
 	inode_acquire(inode, &m->op.task);
 }
 
+struct copying {
+	struct op op; /* first */
+	unsigned replicas; /* 0: as the mount's option says */
+};
+
+static void copies_run(struct task *task)
+{
+	struct copying *c = (struct copying *)task;
+	struct op *op = &c->op;
+	struct journal_inode *d = op->inode->disk;
+
+	if (d->use == INODE_FREE || d->rec.kind != RECORD_REGION) {
+		op_end(op, true, d->use == INODE_FREE ? ENOENT : EINVAL);
+	} else if (d->rec.node_count) {
+		op_end(op, true, d->rec.replicas == c->replicas ? 0 : c->replicas ? EBUSY : ENODATA);
+	} else {
+		journal_publish32(&d->replicas, c->replicas);
+		op_end(op, true, 0);
+	}
+}
+
+/* Before the region has a size: then its chunks have their places. */
+static void copies_set(fuse_req_t req, fuse_ino_t ino, unsigned replicas)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct copying *c = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*c)) : NULL;
+
+	if (!c)
+		return;
+	c->replicas = replicas;
+	c->op.task.run = copies_run;
+	inode_acquire(inode, &c->op.task);
+}
+
 static void taken(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)w;
@@ -296,8 +332,9 @@ static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 	inode_acquire(inode, &t->op.task);
 }
 
-/* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a region is temporary (1),
- * that it is taken from its writer (1; 2: by force), and of the root one more node. */
+/* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a
+ * region is temporary (1), how many copies one that has no size yet is to have (1 to 3), that it is taken from its
+ * writer (1; 2: by force), and of the root one more node. */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {
@@ -320,6 +357,13 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0) {
 		if (size == 1 && *value == '1')
 			temporary_set(req, ino, true);
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_REPLICAS) == 0) {
+		if (size == 1 && *value >= '1' && *value < '1' + RECORD_REPLICAS)
+			copies_set(req, ino, (unsigned)(*value - '0'));
 		else
 			fuse_reply_err(req, EINVAL);
 		return;
@@ -361,6 +405,8 @@ void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		core_forget(req, ino);
 	else if (strcmp(name, GVM_XATTR_TEMPORARY) == 0)
 		temporary_set(req, ino, false);
+	else if (strcmp(name, GVM_XATTR_REPLICAS) == 0)
+		copies_set(req, ino, 0);
 	else if (strcmp(name, GVM_XATTR_LOCAL) != 0)
 		fuse_reply_err(req, ENODATA);
 	else

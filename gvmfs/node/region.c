@@ -55,6 +55,7 @@ static struct region_job *region_job_new(struct worker *w, struct inode *inode, 
 	rj->unlinked = inode->disk->use == INODE_UNLINKED;
 	rj->size_bytes = size_bytes;
 	rj->index = inode->index;
+	rj->replicas = inode_replicas(inode->disk, w->opts->replicas);
 	rj->cut_version = inode->disk->cut_version;
 	rj->room_owed = inode->disk->room_owed;
 	rj->words = journal_views(w->journal, inode->nr);

@@ -19,6 +19,7 @@ struct region_job {
 	uint64_t epoch;		 /* create, attach: out; otherwise ours, 0 if not attached */
 	uint64_t seen_epoch;	 /* stat, out: of the writer that attached last */
 	uint64_t size_bytes;	 /* resize: the new size */
+	unsigned replicas;	 /* create: of each slot */
 	uint64_t cut_version;	 /* the inode's */
 	uint64_t discard_version; /* shrink, out: version of the zeros that it left behind; 0: it discarded nothing */
 	_Atomic uint64_t *index; /* create, attach, out: what the nodes have */

@@ -544,7 +544,7 @@ void region_job_create(struct job *job, struct pool *pool)
 	int r = region_choose(rj, pool, free_bytes, rack);
 
 	rec->view = 1;
-	rec->replicas = (uint16_t)rj->opts->replicas;
+	rec->replicas = (uint16_t)rj->replicas;
 	if (!r && record_place(rec, free_bytes, rack) < 0) {
 		places_complain(rj, rack);
 		job->result = -ENOSPC;

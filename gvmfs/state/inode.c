@@ -274,6 +274,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->generation++;
 	d->lookups = 0;
 	d->epoch = 0;
+	d->replicas = 0;
 	d->failed = 0;
 	d->cache_stale = 0;
 	d->last_epoch = 0;

@@ -148,6 +148,12 @@ static inline struct journal_inode *inode_disk(struct inodes *in, unsigned nr)
 	return &in->j->inodes[nr];
 }
 
+/* How many replicas of each slot a region has; or is to have, as long as it has no size. */
+static inline unsigned inode_replicas(const struct journal_inode *d, unsigned of_mount)
+{
+	return d->rec.node_count ? d->rec.replicas : d->replicas ? d->replicas : of_mount;
+}
+
 /* The view of the slot table to tell the nodes: the one that the name table has. A node that was told a later view
  * would refuse every host that knows only the name table's. */
 static inline uint64_t inode_view_told(const struct journal_inode *d)

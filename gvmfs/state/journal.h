@@ -98,6 +98,7 @@ struct journal_inode {
 	uint32_t generation;
 	uint64_t lookups; /* the kernel's references */
 	uint64_t epoch;	  /* of our attachment as the writer; 0: not attached */
+	uint32_t replicas; /* that it is to have once it has a size; 0: as the mount's option says */
 	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost); 0: it did not */
 	uint32_t cache_stale; /* another host may have written since the page cache's pages were read */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */

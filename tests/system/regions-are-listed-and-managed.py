@@ -1,8 +1,10 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gvm status, gvm region list and gvm node list show mounts, regions and nodes as they are, also to programs; gvm region makes, resizes and deletes
-regions, as a whole or not at all, and nothing that loses contents or a guest's memory without --force."""
+regions, as a whole or not at all, with as many copies as they are to have, and nothing that loses contents or a guest's memory without
+--force."""
 
+import errno
 import json
 import mmap
 import os
@@ -147,6 +149,38 @@ def knows_its_nodes(l, mount, node):
     expect("not in a gvmfs mount" in gvm(l, "node", "list", l.folder, status=1), "a folder of no mount")
 
 
+def copies(path):
+    return os.getxattr(path, "user.gvm.replicas")
+
+
+def has_its_own_copies(l, node, more):
+    """Of a mount whose regions have two: one with one, though the worker is replaced before it has a size, and one with three."""
+    mount = Mount(l, [node, *more], "--replicas", "2", name="copies")
+    path = mount.file("two")
+    region(l, "create", path, "1M")
+    expect(copies(path) == b"2" and mount.stats("two")["region_nodes"] >= 2, "it has %s copies", copies(path))
+    try:
+        os.setxattr(path, "user.gvm.replicas", b"1")
+        raise lab.Failure("its copies can be changed")
+    except OSError as e:
+        expect(e.errno == errno.EBUSY, "%s", e)
+    path = mount.file("one")
+    open(path, "w").close()
+    os.setxattr(path, "user.gvm.replicas", b"1")
+    mount.kill_worker()
+    os.truncate(path, MIB)
+    expect(copies(path) == b"1", "it has %s copies", copies(path))
+    said = region(l, "create", "--replicas", "3", mount.file("three"), "1M", status=1)
+    expect("too few" in said and not os.path.exists(mount.file("three")), "%s", said)
+    region(l, "create", "--replicas", "4", mount.file("three"), "1M", status=2)
+    region(l, "resize", "--replicas", "2", path, "2M", status=2)
+    for name in ("one", "two"):
+        l.write(mount.file(name), 0, MIB, 2)
+        l.check(mount.file(name), 0, MIB, 2)
+        os.unlink(mount.file(name))
+    mount.unmount()
+
+
 def test(l):
     open(l.path("shadow"), "w").close()
     nodes = [Node(l, "64M"), Node(l, "64M")]
@@ -170,6 +204,9 @@ def test(l):
     wait_for("it is let go", lambda: not listed(l, mount.path)["ram"]["fast_path"])
     region(l, "delete", path)
     expect(not os.path.exists(path), "it is there")
+    mount.unmount()
+    other.unmount()
+    has_its_own_copies(l, nodes[0], nodes[1:])
 
 
 lab.main(test)
