@@ -210,7 +210,7 @@ static bool shares_rack(const struct replace_job *rj, const struct candidate *c,
 		bool lost = rj->wanted[slot] >> n & 1 && node == rj->rec.slots[slot].node[n];
 
 		if (node != RECORD_NONE && n != replica && !lost && c->rack && rj->rack[node] == c->rack)
-			return true;
+			return !mutant("rack-twice");
 	}
 	return false;
 }

@@ -31,6 +31,9 @@ void cluster_init(unsigned nodes, unsigned copies)
 	for (unsigned i = 0; i < nodes; i++)
 		cluster.node[i].id = life_new(i);
 	cluster.node[0].drains = cluster_drains;
+	/* Neighbours, which have the same slots, are in different ones. */
+	for (unsigned i = 0; i < nodes && cluster_racks; i++)
+		cluster.rack[i] = 1 + i % (cluster_adds ? nodes - 1 : nodes / 2);
 	for (unsigned s = 0; s < SLOTS; s++)
 		cluster.words[s] = view_word_make(W_EPOCH, (uint8_t)((1u << copies) - 1));
 }

@@ -24,6 +24,7 @@
  *	- no view comes to have fewer members than there are copies while all answer: a move takes no copy away before there is another;
  *	- with one copy, a reader whose record is old finds nothing where a slot has moved away from, rather than what is old; and
  *	  one whose record is new finds it;
+ *	- a copy that moves, since its node is drained or too full, goes to no rack that has another;
  *	- nodes that have been rid of what they need no more have no more, and promise no more;
  *	- no read fails, but of a page that was lost by right;
  *	- what is here, and rotten on all nodes, does not leave if that was known;
@@ -74,6 +75,7 @@ struct cluster {
 	unsigned nodes, copies;
 	uint64_t began_ns;
 	uint64_t room; /* of each, in chunks */
+	unsigned rack[NODES_MAX]; /* pool_rack() */
 	struct node node[NODES_MAX];
 	struct gvm_id region;
 	uint64_t words[SLOTS]; /* the journal's: views.h */
@@ -108,6 +110,7 @@ extern struct cluster cluster;
 extern unsigned cluster_nodes, cluster_copies; /* that the next world has */
 extern bool cluster_rots_all, cluster_drains; /* drains: a node is to be drained when it begins */
 extern bool cluster_adds; /* the last node was just added: it has nothing */
+extern bool cluster_racks; /* some nodes are in one rack */
 extern bool cluster_tight; /* no node has room for all that another has */
 
 /* ---- cluster.c: the nodes. Results are as the client library gives them. */
@@ -165,6 +168,7 @@ void wires_killed(void);
 /* Ends what a dead worker's conversations wait for. */
 void wires_cancel(enum wire_owner owner);
 struct gvm_conn *wire_conn(enum wire_owner owner, unsigned node);
+unsigned wire_node(const struct gvm_conn *conn);
 bool wires_event(const struct event *e);
 void wires_tick(void);
 uint64_t wires_due(void);

@@ -87,6 +87,11 @@ static bool has_greeted(const struct gvm_conn *conn, const struct gvm_id *id)
 	return gvm_id_equal(&conn->incarnation, id);
 }
 
+unsigned wire_node(const struct gvm_conn *conn)
+{
+	return conn->node;
+}
+
 struct gvm_conn *wire_conn(enum wire_owner owner, unsigned node)
 {
 	return &conns[owner][node];

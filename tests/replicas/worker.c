@@ -44,7 +44,7 @@
 static struct options opts = { .repair_rate = 1000, .repair_after_s = 5, .writers = 1 };
 
 unsigned cluster_nodes = 2, cluster_copies = 2;
-bool cluster_rots_all, cluster_drains, cluster_adds, cluster_tight;
+bool cluster_rots_all, cluster_drains, cluster_adds, cluster_tight, cluster_racks;
 
 static struct journal_super super;
 static struct journal_inode disks[NR + 1];
@@ -152,8 +152,7 @@ bool pool_may_send(const struct pool *pool, const struct record_node *node)
 unsigned pool_rack(const struct pool *pool, const struct gvm_conn *conn)
 {
 	(void)pool;
-	(void)conn;
-	return 0;
+	return cluster.rack[wire_node(conn)];
 }
 
 uint64_t pool_deadline(const struct options *o)
@@ -346,9 +345,28 @@ int pool_init(struct pool *pool, const struct options *o, uint64_t client, struc
 
 /* ---- conversations */
 
+/* A copy that is not lost goes to another node, in a rack that has another copy. */
+static bool choice_shares(const struct replace_job *rj, unsigned s, unsigned n)
+{
+	unsigned to = rj->slots[s].node[n], rack;
+
+	if (!rj->healthy || to == RECORD_NONE || to == rj->rec.slots[s].node[n])
+		return false;
+	rack = cluster.rack[node_by_id(&rj->rec.nodes[to].incarnation)];
+	for (unsigned k = 0; k < record_places(&rj->rec); k++)
+		if (k != n && rack && rj->slots[s].node[k] != RECORD_NONE &&
+		    cluster.rack[node_by_id(&rj->rec.nodes[rj->slots[s].node[k]].incarnation)] == rack)
+			return true;
+	return false;
+}
+
 /* Of nodes that were chosen: each of the moves may yet be given up, and the others not. */
 static void choice_look(const struct replace_job *rj)
 {
+	for (unsigned s = 0; s < rj->rec.slot_count; s++)
+		for (unsigned n = 0; n < record_places(&rj->rec); n++)
+			if (choice_shares(rj, s, n))
+				world_wrong("a copy is to go to a rack that has another");
 	for (unsigned s = 0; s < rj->rec.slot_count; s++)
 		for (unsigned n = 0; n < record_places(&rj->rec); n++)
 			for (unsigned k = 0; k < record_places(&rj->rec); k++)
@@ -651,6 +669,20 @@ bool nodes_event(const struct event *e)
 /* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
 const unsigned nodes_idle = 1500;
 
+/* The copy on a node that is drained may go to another: in a rack without one. */
+static bool may_leave(unsigned slot, unsigned from)
+{
+	for (unsigned to = 0; to < cluster.nodes; to++) {
+		bool shares = cluster.node[to].drains || slot_replica(slot, to) >= 0;
+
+		for (unsigned i = 0; i < cluster.nodes; i++)
+			shares |= i != from && slot_replica(slot, i) >= 0 && cluster.rack[i] && cluster.rack[i] == cluster.rack[to];
+		if (!shares)
+			return true;
+	}
+	return false;
+}
+
 /* Nobody has, or promises, what is not its own. */
 static bool nodes_are_tidy(void)
 {
@@ -687,7 +719,7 @@ bool nodes_are_done(void)
 			return false;
 	for (unsigned i = 0; i < cluster.nodes; i++)
 		for (unsigned s = 0; s < SLOTS && cluster.nodes > cluster.copies && cluster.node[i].drains; s++)
-			if (slot_replica(s, i) >= 0)
+			if (slot_replica(s, i) >= 0 && may_leave(s, i))
 				return false;
 	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved && !disks[NR].trims && nodes_are_tidy();
 }
