@@ -16,6 +16,7 @@
 #include "node/replicas.h"
 #include "node/scrub.h"
 #include "node/times.h"
+#include "node/unpack.h"
 #include "state/closes.h"
 #include "state/lookout.h"
 #include "state/worker.h"
@@ -26,6 +27,8 @@
 #include "uffd/apart.h"
 #include "uffd/handshake.h"
 #include "uffd/resident.h"
+
+#include <unistd.h>
 
 #define SPIN_MAX_NS    100000u
 #define SPIN_MIN_NS    2000u
@@ -61,6 +64,16 @@ static void outcomes_ready(void *arg)
 	store_turn(w->store);
 }
 
+/* It ends the sleep, too. */
+static void unpacked_ready(void *arg)
+{
+	const struct worker *w = arg;
+	uint64_t count;
+
+	if (read(w->unpack->event_fd, &count, sizeof(count)) < 0)
+		return;
+}
+
 int serve_init(struct worker *w)
 {
 	int r = loop_add(w->loop, &w->results, w->jobs->event_fd, results_ready, w->jobs);
@@ -69,6 +82,8 @@ int serve_init(struct worker *w)
 		r = loop_add(w->loop, &w->outcomes, w->writers->queue.finished_fd, outcomes_ready, w);
 	if (!r)
 		r = loop_add(w->loop, &w->pokes, w->lookout->relief.poke_fd, pokes_ready, w);
+	if (!r)
+		r = loop_add(w->loop, &w->unpacked, w->unpack->event_fd, unpacked_ready, w);
 	return r;
 }
 
@@ -147,8 +162,12 @@ static int serve_some(struct worker *w, struct spin *spin)
 		/* Also between requests: many WRITEs in a row must not hold up an answer that is here. */
 		if ((is_fetching(w) && (!r || found % 4 == 3)) || w->residents->paused)
 			r += nodes_read(w);
+		r += (int)unpack_collect(w->unpack);
 		if (w->residents->count)
 			regions_turn(w);
+		/* (While nothing else is to be done.) */
+		if (!r)
+			r += unpack_help(w->unpack);
 		relief_yield(&w->lookout->relief);
 		if (r) {
 			found++;
@@ -215,7 +234,7 @@ void serve_mount(struct worker *w)
 		uint64_t due = tick(w);
 
 		/* A front thread that was relieved may have left a connection paused. */
-		wait_events(w, more || w->residents->paused ? 0 : due);
+		wait_events(w, more || w->residents->paused || !unpack_may_sleep(w->unpack) ? 0 : due);
 		spin_adapt(&spin);
 		more = serve_some(w, &spin);
 	}
@@ -225,9 +244,12 @@ void serve_briefly(struct worker *w)
 {
 	uint64_t due = tick(w), soon = gvm_now_ns() + LOOK_NS;
 
-	wait_events(w, w->residents->paused ? 0 : due < soon ? due : soon);
+	wait_events(w, w->residents->paused || !unpack_may_sleep(w->unpack) ? 0 : due < soon ? due : soon);
 	if (w->residents->paused)
 		nodes_read(w);
+	while (unpack_help(w->unpack))
+		;
+	unpack_collect(w->unpack);
 	residents_faults_read(w);
 	regions_turn(w);
 }

@@ -30,6 +30,7 @@
 #include "node/rot.h"
 #include "node/scrub.h"
 #include "node/times.h"
+#include "node/unpack.h"
 #include "serve.h"
 #include "options.h"
 #include "state/lookout.h"
@@ -337,6 +338,8 @@ static int worker_init(struct worker *w)
 	w->codec = chunk_codec_create();
 	if (!w->codec)
 		return -ENOMEM;
+	if ((r = unpack_init(w->unpack, w->codec)) < 0)
+		return r;
 	if (w->opts->sealing && (r = sealer_begin(w)) < 0)
 		return r;
 	w->residents->on_close = front_fast_path_ended;
@@ -442,6 +445,7 @@ struct modules {
 	struct inodes inodes;
 	struct pool pool;
 	struct jobs jobs;
+	struct unpack unpack;
 	struct store store;
 	struct pagecache pagecache;
 	struct writers writers;
@@ -480,6 +484,7 @@ static struct modules *modules_new(const struct options *opts)
 		.inodes = &m->inodes,
 		.pool = &m->pool,
 		.jobs = &m->jobs,
+		.unpack = &m->unpack,
 		.store = &m->store,
 		.pagecache = &m->pagecache,
 		.writers = &m->writers,

@@ -159,6 +159,7 @@
  *	lost-retried	what no node can read is waited for
  *	come-since-forgotten  pages that came while a flush gave them up are taken for what the nodes have
  *	rot-undivided	pages are not asked for one by one where no node has all of them
+ *	spoilt-given-up	what was decoded beside, and does not verify, is asked for of nobody else
  *	mend-undivided	a copy is not put together from others that are rotten in different pages
  *	mend-newest	a rotten copy is mended in the version that the chunk has by then
  *

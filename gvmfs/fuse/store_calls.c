@@ -7,6 +7,7 @@
 #include "node/region.h"
 #include "node/region_fetch.h"
 #include "node/region_node.h"
+#include "node/unpack.h"
 #include "state/sealing.h"
 #include "state/worker.h"
 #include "store/sealed.h"
@@ -117,27 +118,71 @@ static int piece_open(struct cache_entry *e, uint64_t version, const struct chun
 	return error;
 }
 
+static void piece_came(struct cache_entry *e, const struct chunk_head *head, uint32_t got)
+{
+	struct worker *w = e->store->owner;
+
+	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
+	worker_count(w, e->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	store_piece(e, got);
+	store_turn(e->store);
+}
+
+static void piece_unpacked(void *owner, const struct chunk_head *head, uint32_t got, int error)
+{
+	struct fetch *f = owner;
+	struct cache_entry *e = f->arg;
+
+	e->beside = 0;
+	if (!error)
+		piece_came(e, head, got);
+	fetch_looked(f, error);
+}
+
+/* Most of a chunk, one of several on their way, is decoded beside. */
+static bool piece_give(struct cache_entry *e, const struct chunk_head *head, const uint8_t *body)
+{
+	struct worker *w = e->store->owner;
+	uint32_t pages = chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	const struct unpack_piece piece = {
+		.region = e->inode->disk->rec.id,
+		.chunk = e->chunk,
+		.zero_pages = e->asked,
+		.to = e->data,
+		.done = piece_unpacked,
+		.owner = &e->fetch,
+	};
+
+	if (w->sealer || e->beside || e->fetch.here || e->valid & pages ||
+	    !unpack_pays(pages, e->store->cache.fetching, false) || !unpack_give(w->unpack, &piece, head, body))
+		return false;
+	e->beside = pages;
+	return true;
+}
+
 static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		       const uint8_t *body)
 {
 	struct cache_entry *e = f->arg;
 	struct worker *w = e->store->owner;
 	uint32_t got = 0;
-	int error = w->sealer ? piece_open(e, version, head, body, &got) : /* (no older than what was asked for) */
-				chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
-					     e->data, &got);
+	int error;
 
 	(void)conn;
+	if (piece_give(e, head, body))
+		return FETCH_LATER;
+	if (e->beside)
+		unpack_finish(w->unpack, f);
+	error = w->sealer ? piece_open(e, version, head, body, &got) : /* (no older than what was asked for) */
+				chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
+					     e->data, &got);
 	if (error < 0 && error != -ENODATA) {
 		/* All that it listed, and no more: what another copy has brought of the chunk stays. */
 		store_spoilt(e, chunk_pages_of_blocks(head->block_shift, head->block_mask));
 		return error;
 	}
-	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
-	worker_count(w, e->inode, fetch_raw_bytes,
-		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
-	store_piece(e, got);
-	store_turn(e->store);
+	piece_came(e, head, got);
 	return error;
 }
 
@@ -157,6 +202,7 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 	e->fetch.piece = fetch_piece;
 	e->fetch.done = fetch_done;
 	e->fetch.arg = e;
+	e->beside = 0;
 	e->fetch.deadline_ns = pool_deadline(w->opts);
 	e->fetch.what.page_mask = e->asked;
 	e->fetch.what.want_page = (uint8_t)want_page;

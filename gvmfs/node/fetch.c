@@ -91,16 +91,38 @@ static void rotten_tell(const struct fetch *f, bool lost)
 			f->fetches->rotten(f->fetches, f, &f->way[i].node, lost);
 }
 
+static void all_again(struct fetch *f);
+
+/* Nothing of it is looked at beside any more. */
+static void fetch_over(struct fetch *f)
+{
+	f->over = false;
+	if (f->spoilt && !f->result)
+		all_again(f);
+	else
+		f->done(f, f->result);
+}
+
+void fetch_looked(struct fetch *f, int error)
+{
+	assert(f->later);
+	f->spoilt |= error && !mutant("spoilt-given-up");
+	if (!--f->later && f->over)
+		fetch_over(f);
+}
+
 static void fetch_end(struct fetch *f, int result)
 {
-	f->ended = true;
+	f->ended = f->over = true;
+	f->result = result;
 	wait_end(f);
 	for (unsigned i = 0; i < f->asked; i++)
 		if (f->request[i].under_way)
 			gvm_cancel(&f->request[i].get.req);
 	if (!result || result == -EBADMSG)
 		rotten_tell(f, result);
-	f->done(f, result);
+	if (!f->later)
+		fetch_over(f);
 }
 
 static int request_piece(struct gvm_get *get, uint64_t version, const struct chunk_head *head, const uint8_t *body)
@@ -110,8 +132,10 @@ static int request_piece(struct gvm_get *get, uint64_t version, const struct chu
 	/* The version is not below the requested one: the node and the client library check that. */
 	int error = f->ended ? 0 : f->piece(f, get->req.conn, version, head, body);
 
+	if (error == FETCH_LATER)
+		f->later++;
 	q->lost |= error == -ENODATA;
-	return error == -ENODATA ? 0 : error;
+	return error == -ENODATA || error == FETCH_LATER ? 0 : error;
 }
 
 static void next_ask(struct fetch *f);
@@ -269,6 +293,18 @@ static void ways_set(struct fetches *fs, struct fetch *f, const struct fetch_way
 	f->lacks = 0;
 	f->hedge_at_ns = 0;
 	f->newest.pauses = false;
+	f->later = 0;
+	f->over = f->spoilt = f->here = false;
+}
+
+static void all_again(struct fetch *f)
+{
+	struct fetch_way way[RECORD_PLACES];
+
+	memcpy(way, f->way, sizeof(way));
+	ways_set(f->fetches, f, way, f->ways);
+	f->here = true;
+	next_ask(f);
 }
 
 void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways)

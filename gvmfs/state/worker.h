@@ -4,7 +4,8 @@
  *
  * The front thread reads /dev/fuse, asks the nodes for missing chunks, and answers. It owns all state
  * here and must not block; the main thread watches that (lookout.h). The other threads are that of
- * the jobs (jobs.h: conversations with nodes) and the writers (writer.h: encode and send the guest's writes).
+ * the jobs (jobs.h: conversations with nodes), the writers (writer.h: encode and send the guest's writes), and one that
+ * decodes (unpack.h).
  * They return results through eventfds. When the worker is killed, the supervisor starts
  * another on the same journal.
  *
@@ -46,6 +47,7 @@ struct sessions;
 struct sizes;
 struct store;
 struct unmade;
+struct unpack;
 struct writers;
 
 struct worker {
@@ -57,6 +59,7 @@ struct worker {
 	struct jobs *jobs;
 	struct chunk_codec *codec; /* decodes the nodes' answers in the front thread */
 	struct sealer *sealer;	   /* opens them, if the mount seals; NULL: it does not */
+	struct unpack *unpack; /* another thread that does */
 	struct store *store;
 	struct pagecache *pagecache;
 	struct writers *writers;
@@ -88,7 +91,7 @@ struct worker {
 	int keeper_fd; /* to the supervisor: keeper.h */
 	int heirs_fd; /* a pipe: addresses of copies to be made for heirs (heir.h) */
 	struct loop *loop; /* of the front thread */
-	struct loop_source requests, heirs, results, outcomes, pokes; /* serve.c, worker.c */
+	struct loop_source requests, heirs, results, outcomes, pokes, unpacked; /* serve.c, worker.c */
 	uint64_t names_at_ns; /* when the name table was last read from the nodes */
 	struct inode *watches;	 /* with work for watch.h */
 	unsigned watches_count;

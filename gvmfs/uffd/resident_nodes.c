@@ -4,6 +4,7 @@
 #include "base/mutant.h"
 #include "node/pool.h"
 #include "node/region_fetch.h"
+#include "node/unpack.h"
 #include "resident.h"
 #include "resident_calls.h"
 #include "state/sealing.h"
@@ -48,19 +49,63 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 	return error;
 }
 
+static void piece_count(const struct resident *r, const struct chunk_head *head, uint32_t got)
+{
+	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
+	worker_count(r->w, r->inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+}
+
+static void piece_unpacked(void *owner, const struct chunk_head *head, uint32_t got, int error)
+{
+	struct fetch *fetch = owner;
+	struct resident_fetch *f = fetch->arg;
+
+	f->beside = 0;
+	if (!error) {
+		piece_count(f->r, head, got);
+		resident_piece(f, got);
+	}
+	fetch_looked(fetch, error);
+}
+
+/* Most of a chunk that nobody waits for, one of several on their way, is decoded beside. */
+static bool piece_give(struct resident_fetch *f, const struct chunk_head *head, const uint8_t *body)
+{
+	struct resident *r = f->r;
+	uint32_t pages = chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	const struct unpack_piece piece = {
+		.region = r->inode->disk->rec.id,
+		.chunk = f->chunk,
+		.zero_pages = f->asked,
+		.to = f->data,
+		.done = piece_unpacked,
+		.owner = &f->fetch,
+	};
+
+	if (r->w->sealer || f->beside || f->fetch.here || f->decoded & pages ||
+	    !unpack_pays(pages, r->rs->fetching, f->waited) || !unpack_give(r->w->unpack, &piece, head, body))
+		return false;
+	f->beside = pages;
+	return true;
+}
+
 static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		       const uint8_t *body)
 {
 	struct resident_fetch *f = fetch->arg;
 	struct resident *r = f->r;
 	uint32_t got = 0;
-	int error = piece_decode(f, version, head, body, &got); /* not older than the version asked for */
+	int error;
 
+	if (piece_give(f, head, body))
+		return FETCH_LATER;
+	if (f->beside)
+		unpack_finish(r->w->unpack, fetch);
+	error = piece_decode(f, version, head, body, &got); /* not older than the version asked for */
 	if (error < 0 && error != -ENODATA)
 		return error;
-	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
-	worker_count(r->w, r->inode, fetch_raw_bytes,
-		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+	piece_count(r, head, got);
 	/* A page that a fault waits for is mapped before the rest of the connection's input is
 	 * read. */
 	if (got & f->waited) {
@@ -81,6 +126,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->fetch.piece = fetch_piece;
 	f->fetch.done = fetch_done;
 	f->fetch.arg = f;
+	f->beside = 0;
 	f->fetch.deadline_ns = pool_deadline(r->w->opts);
 	f->fetch.what.page_mask = f->asked;
 	f->fetch.what.want_page = (uint8_t)want_page;
@@ -98,7 +144,8 @@ void env_gather(struct resident *r, bool on)
 
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
 {
-	(void)r;
+	if (f->beside)
+		unpack_finish(r->w->unpack, &f->fetch);
 	fetch_cancel(&f->fetch);
 }
 

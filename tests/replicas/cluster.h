@@ -178,6 +178,11 @@ extern uint64_t wires_news;
 #define WIRE_BOXES 256u /* requests */
 #define WIRE_LATE  8u
 
+/* ---- unpack.c */
+
+/* A worker begins. */
+void unpack_begin(void);
+
 /* ---- moves.c */
 
 void moves_names_read(struct worker *w, bool majority, void (*done)(struct worker *w, int result, void *arg), void *arg);

@@ -23,6 +23,7 @@
 #include "node/replicas.h"
 #include "node/replicas_state.h"
 #include "node/rot.h"
+#include "node/unpack.h"
 #include "file.h"
 #include "options.h"
 #include "state/sealing.h"
@@ -59,6 +60,7 @@ static struct rot rots;
 static struct writers writers;
 static struct jobs jobs;
 static struct balance balance;
+static struct unpack unpack;
 static uint8_t buffers[WRITER_IN_FLIGHT * WRITER_BUFFERS * GVM_CHUNK_BYTES];
 static uint64_t replicas_due, fetches_due, talks_due, writer_due;
 
@@ -93,6 +95,7 @@ static const struct region_events events = { .replicas_changed = replicas_change
 static struct worker worker = {
 	.opts = &opts, .region_events = &events, .journal = &journal, .inodes = &inodes, .pool = &front_pool,
 	.jobs = &jobs, .writers = &writers, .fetches = &fetches, .replicas = &list, .rot = &rots, .balance = &balance,
+	.unpack = &unpack,
 };
 
 /* ---- what they call */
@@ -539,6 +542,7 @@ void nodes_begin(void)
 	memset(&rots, 0, sizeof(rots));
 	memset(&balance, 0, sizeof(balance));
 	fetches_init(&fetches);
+	unpack_begin();
 	rot_init(&worker);
 	LIST_INIT(&list);
 	front_pool.generation = 1;
@@ -613,6 +617,7 @@ static bool collect(void)
 	bool some = writers.queue.finished;
 
 	writers_collect(&writers, &worker);
+	some |= unpack_collect(&unpack);
 	return talk_collect() || some;
 }
 

@@ -611,7 +611,67 @@ static void without_an_index_a_lost_copy_may_have_been_the_newest(void)
 	CHECK_EQ(result, -ECANCELED);
 }
 
+static void what_is_looked_at_beside_is_waited_for(void)
+{
+	begin(1);
+	piece_says = FETCH_LATER;
+	CHECK_EQ(piece_comes(0), 0);
+	CHECK_EQ(piece_comes(0), 0);
+	fetch_looked(&fetch, 0);
+	answer(0, 0);
+	CHECK_EQ(ends, 0);
+	fetch_looked(&fetch, 0);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, 0);
+	CHECK_EQ(conns[0].asked, 1);
+}
+
+/* Only what is looked at at once says whose copy it is. */
+static void what_was_looked_at_beside_and_is_wrong_is_asked_for_again(void)
+{
+	for (unsigned before = 0; before < 2; before++) {
+		begin(2);
+		CHECK(!fetch.here);
+		piece_says = FETCH_LATER;
+		CHECK_EQ(piece_comes(0), 0);
+		if (before)
+			fetch_looked(&fetch, -EBADMSG);
+		answer(0, 0);
+		if (!before)
+			fetch_looked(&fetch, -EBADMSG);
+		CHECK_EQ(ends, 0);
+		CHECK(fetch.here);
+		CHECK_EQ(conns[0].asked, 2);
+		piece_says = -EBADMSG;
+		CHECK_EQ(piece_comes(0), -EBADMSG);
+		answer(0, -EBADMSG);
+		piece_says = 0;
+		CHECK_EQ(piece_comes(1), 0);
+		answer(1, 0);
+		CHECK_EQ(ends, 1);
+		CHECK_EQ(result, 0);
+		CHECK(rotten[0] == 1 && !rotten[1] && !lost);
+	}
+}
+
+static void an_error_of_the_node_comes_after_what_is_looked_at_beside(void)
+{
+	begin(1);
+	piece_says = FETCH_LATER;
+	CHECK_EQ(piece_comes(0), 0);
+	answer(0, -ETIMEDOUT);
+	CHECK_EQ(ends, 0);
+	fetch_looked(&fetch, -EBADMSG);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, -ETIMEDOUT);
+	CHECK_EQ(conns[0].asked, 1);
+}
+
 static const struct check_test tests[] = {
+	{"what-is-looked-at-beside-is-waited-for", what_is_looked_at_beside_is_waited_for},
+	{"what-was-looked-at-beside-and-is-wrong-is-asked-for-again", what_was_looked_at_beside_and_is_wrong_is_asked_for_again},
+	{"an-error-of-the-node-comes-after-what-is-looked-at-beside",
+	 an_error_of_the_node_comes_after_what_is_looked_at_beside},
 	{"one-way-is-a-get", one_way_is_a_get},
 	{"a-slow-node-is-hedged-once", a_slow_node_is_hedged_once},
 	{"an-error-turns-to-the-next-at-once", an_error_turns_to_the_next_at_once},

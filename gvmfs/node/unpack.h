@@ -1,0 +1,82 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * unpack.h - decodes what a reader in order is about to come to beside the front thread.
+ *
+ * To decode a chunk takes as long as to put it into a guest's memory. While several chunks are on their way, the front
+ * gives away what nobody waits for yet, and goes on with what is decoded; what the other thread has not begun when
+ * the front has nothing else to do, the front decodes itself. So nothing is lost where that thread gets no CPU.
+ *
+ * Front thread only. The thread is made when it is first used.
+ */
+#ifndef GVMFS_UNPACK_H
+#define GVMFS_UNPACK_H
+
+#include "codec.h"
+
+#include <pthread.h>
+#include <stdatomic.h>
+#include <sys/queue.h>
+
+#define UNPACK_JOBS	 16u /* at a time: each has room for a chunk, as it came */
+#define UNPACK_PAGES_MIN 16  /* what has fewer is decoded sooner than given away */
+
+/* A part of a chunk, as it came in an answer. */
+struct unpack_piece {
+	struct gvm_id region;
+	uint64_t chunk;
+	uint32_t zero_pages; /* as for chunk_decode(), and: */
+	uint8_t *to;
+	/* From unpack_collect(), unpack_help() or unpack_finish(): chunk_decode()'s outcome. */
+	void (*done)(void *owner, const struct chunk_head *head, uint32_t got, int error);
+	void *owner;
+};
+
+enum unpack_state { UNPACK_FREE, UNPACK_QUEUED, UNPACK_RUNNING, UNPACK_DONE };
+
+struct unpack_job {
+	struct unpack_piece piece;
+	struct chunk_head head;
+	uint8_t *body;
+	enum unpack_state state; /* under lock */
+	uint32_t got;
+	int error;
+	STAILQ_ENTRY(unpack_job) entry;
+};
+STAILQ_HEAD(unpack_jobs, unpack_job);
+
+struct unpack {
+	int event_fd; /* readable after unpack_may_sleep(), when something is done */
+	struct chunk_codec *own, *other; /* the front's, the thread's */
+	unsigned under_way; /* jobs that are not FREE */
+	bool started, refused; /* the thread; it cannot be made */
+	struct unpack_job job[UNPACK_JOBS];
+	struct unpack_jobs free;
+	atomic_uint queued, ended; /* how many are; changed under lock */
+	pthread_mutex_t lock;
+	pthread_cond_t more, less;
+	struct unpack_jobs todo, over; /* under lock, as are the next ones */
+	bool idle, wakes; /* the thread waits for `more`; it wakes the front up */
+};
+
+/* Whether to give away a part of so many pages, with so many fetches under way; `waited`: an access waits for some of it. */
+static inline bool unpack_pays(uint32_t pages, unsigned fetching, bool waited)
+{
+#ifdef UNPACK_ALWAYS /* a simulator */
+	return true;
+#endif
+	return !waited && fetching > 1 && __builtin_popcount(pages) >= UNPACK_PAGES_MIN;
+}
+
+/* `codec` is the front's. 0 or a negative errno. */
+int unpack_init(struct unpack *u, struct chunk_codec *codec);
+/* Takes a piece over, with copies of head and body. False: not now, the caller decodes it. */
+bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struct chunk_head *head, const uint8_t *body);
+/* Calls done() of what is decoded; returns how many there were. */
+unsigned unpack_collect(struct unpack *u);
+/* Decodes a piece that was not begun yet. False: there is none. */
+bool unpack_help(struct unpack *u);
+/* Ends all of the owner's: done() is called for each. */
+void unpack_finish(struct unpack *u, const void *owner);
+/* The front wants to sleep: event_fd will wake it up. False: something is done already. */
+bool unpack_may_sleep(struct unpack *u);
+#endif

@@ -1,0 +1,142 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_unpack.c - what is decoded beside the front comes back, once, as chunk_decode() gives it. */
+#include "check.h"
+#include "node/unpack.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <stdlib.h>
+#include <string.h>
+
+#define CHUNKS 64u
+
+static struct unpack unpack;
+static struct chunk_codec *codec;
+static struct gvm_id region = {{1}};
+static struct owner {
+	uint8_t data[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES], to[GVM_CHUNK_BYTES];
+	struct chunk_head head;
+	unsigned ends;
+	uint32_t got;
+	int error;
+	bool given;
+} owner[CHUNKS];
+
+static void ended(void *arg, const struct chunk_head *head, uint32_t got, int error)
+{
+	struct owner *o = arg;
+
+	CHECK(o->given && !o->ends && head->zero_map == o->head.zero_map && head->body_bytes == o->head.body_bytes);
+	o->ends++;
+	o->got = got;
+	o->error = error;
+}
+
+/* Pages of text, noise and zeros. */
+static void begin(void)
+{
+	if (!codec) {
+		codec = chunk_codec_create();
+		CHECK(codec && !unpack_init(&unpack, codec));
+	}
+	for (unsigned c = 0; c < CHUNKS; c++) {
+		struct owner *o = &owner[c];
+
+		memset(o, 0, sizeof(*o));
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+			for (unsigned i = 0; i < GVM_PAGE_BYTES && (p + c) % 5; i++)
+				o->data[p * GVM_PAGE_BYTES + i] = (p + c) % 5 == 1 ? (uint8_t)check_random_below(256) : (uint8_t)(i / 16);
+		chunk_encode(codec, o->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &region, c, &o->head, o->body);
+		memset(o->to, 0x5a, sizeof(o->to));
+	}
+}
+
+static bool give(unsigned c)
+{
+	struct owner *o = &owner[c];
+	const struct unpack_piece piece = {
+		.region = region, .chunk = c, .zero_pages = ~0u, .to = o->to, .done = ended, .owner = o};
+
+	o->given = unpack_give(&unpack, &piece, &o->head, o->body);
+	if (o->given)
+		memset(o->body, 0xee, sizeof(o->body)); /* what was given is a copy */
+	return o->given;
+}
+
+static void is_right(unsigned c)
+{
+	CHECK_EQ(owner[c].ends, 1);
+	CHECK_EQ(owner[c].error, 0);
+	CHECK(owner[c].got == ~0u && !memcmp(owner[c].to, owner[c].data, GVM_CHUNK_BYTES));
+}
+
+/* As the front does it: looks, helps, and sleeps where nothing is left to be done. */
+static void wait_for_all(void)
+{
+	while (unpack.under_way) {
+		struct pollfd p = {unpack.event_fd, POLLIN, 0};
+		uint64_t count;
+
+		if (unpack_collect(&unpack) || (check_random_below(2) && unpack_help(&unpack)))
+			continue;
+		if (!unpack_may_sleep(&unpack))
+			continue;
+		CHECK(poll(&p, 1, -1) == 1 && read(unpack.event_fd, &count, sizeof(count)) > 0);
+	}
+}
+
+static void what_is_given_comes_back_decoded(void)
+{
+	for (unsigned round = 0; round < 8; round++) {
+		begin();
+		for (unsigned c = 0; c < CHUNKS; c++)
+			while (!give(c)) {
+				CHECK_EQ(unpack.under_way, UNPACK_JOBS);
+				if (!unpack_collect(&unpack))
+					unpack_help(&unpack);
+			}
+		wait_for_all();
+		for (unsigned c = 0; c < CHUNKS; c++)
+			is_right(c);
+	}
+}
+
+static void what_is_damaged_is_told(void)
+{
+	begin();
+	owner[3].body[owner[3].head.body_bytes / 2] ^= 1;
+	CHECK(give(2) && give(3) && give(4));
+	wait_for_all();
+	is_right(2);
+	is_right(4);
+	CHECK_EQ(owner[3].ends, 1);
+	CHECK_EQ(owner[3].error, -EBADMSG);
+}
+
+static void what_is_wanted_at_once_is_ended(void)
+{
+	for (unsigned round = 0; round < 30; round++) {
+		unsigned first = (unsigned)check_random_below(UNPACK_JOBS);
+
+		begin();
+		for (unsigned c = 0; c < UNPACK_JOBS; c++)
+			CHECK(give(c));
+		CHECK(!give(UNPACK_JOBS));
+		for (unsigned i = 0; i < UNPACK_JOBS; i++) {
+			unsigned c = (first + 5 * i) % UNPACK_JOBS;
+
+			unpack_finish(&unpack, &owner[c]);
+			is_right(c);
+		}
+		CHECK_EQ(unpack.under_way, 0);
+		unpack_finish(&unpack, &owner[0]);
+		CHECK(!unpack_collect(&unpack) && !unpack_help(&unpack) && unpack_may_sleep(&unpack));
+	}
+}
+
+static const struct check_test tests[] = {
+	{"what-is-given-comes-back-decoded", what_is_given_comes_back_decoded},
+	{"what-is-damaged-is-told", what_is_damaged_is_told},
+	{"what-is-wanted-at-once-is-ended", what_is_wanted_at_once_is_ended},
+};
+CHECK_MAIN(tests)
