@@ -174,22 +174,10 @@ static uint32_t bytes_pack(struct chunk_codec *c, const uint8_t *from, uint32_t 
 	return bytes;
 }
 
-/* What the bytes of a block that are not zero become: bytes_pack(), or they stay as they are. */
-typedef uint32_t bytes_fn(struct chunk_codec *c, const uint8_t *from, uint32_t bytes, uint8_t *to);
-
-static uint32_t bytes_copy(struct chunk_codec *c, const uint8_t *from, uint32_t bytes, uint8_t *to)
-{
-	(void)c;
-	memcpy(to, from, bytes);
-	return bytes;
-}
-
-static int encode(struct chunk_codec *c, bytes_fn *store, const uint8_t *chunk_data, uint32_t blocks,
-		  uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
-		  struct chunk_head *head, uint8_t *body)
+/* All of a head but its blocks' entries and the body's length. */
+static void head_begin(struct chunk_head *head, const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map, unsigned shift)
 {
 	uint32_t pages;
-	uint8_t *to = body;
 
 	blocks &= blocks_all(shift);
 	pages = chunk_pages_of_blocks(shift, blocks);
@@ -197,6 +185,15 @@ static int encode(struct chunk_codec *c, bytes_fn *store, const uint8_t *chunk_d
 	head->block_mask = blocks & chunk_blocks_complete(shift, head->zero_map);
 	head->block_shift = (uint8_t)shift;
 	head->sealed = false;
+}
+
+int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
+		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
+		      struct chunk_head *head, uint8_t *body)
+{
+	uint8_t *to = body;
+
+	head_begin(head, chunk_data, blocks, zero_map, shift);
 	for (uint32_t m = head->block_mask; m; m &= m - 1) {
 		unsigned b = (unsigned)__builtin_ctz(m);
 		struct chunk_block *k = &head->block[b];
@@ -204,7 +201,7 @@ static int encode(struct chunk_codec *c, bytes_fn *store, const uint8_t *chunk_d
 		uint32_t bytes = pages_bytes(held);
 		int err;
 
-		k->bytes = store(c, pages_gather(c, chunk_data, held), bytes, to);
+		k->bytes = bytes_pack(c, pages_gather(c, chunk_data, held), bytes, to);
 		k->raw = k->bytes == bytes;
 		err = finish(arg, head, b, to);
 		if (err)
@@ -215,29 +212,38 @@ static int encode(struct chunk_codec *c, bytes_fn *store, const uint8_t *chunk_d
 	return 0;
 }
 
-int chunk_encode_with(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
-		      uint32_t zero_map, unsigned shift, chunk_finish_fn *finish, void *arg,
-		      struct chunk_head *head, uint8_t *body)
-{
-	return encode(c, bytes_pack, chunk_data, blocks, zero_map, shift, finish, arg, head, body);
-}
-
 void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
 		  uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
 		  struct chunk_head *head, uint8_t *body)
 {
 	const struct place place = {region, chunk};
 
-	encode(c, bytes_pack, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
+	chunk_encode_with(c, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
 }
 
-void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
-		      uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,
-		      struct chunk_head *head, uint8_t *body)
+const uint8_t *chunk_encode_raw(const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map, unsigned shift,
+				const struct gvm_id *region, uint64_t chunk, struct chunk_head *head, uint8_t *body)
 {
-	const struct place place = {region, chunk};
+	uint32_t held, at = 0;
 
-	encode(c, bytes_copy, chunk_data, blocks, zero_map, shift, block_finish, (void *)&place, head, body);
+	head_begin(head, chunk_data, blocks, zero_map, shift);
+	held = chunk_pages_of_blocks(shift, head->block_mask) & ~head->zero_map;
+	head->body_bytes = pages_bytes(held);
+	if (held && page_run_is(held))
+		body = (uint8_t *)(uintptr_t)chunk_data + (unsigned)__builtin_ctz(held) * GVM_PAGE_BYTES;
+	else
+		for (uint8_t *to = body; held; held &= held - 1, to += GVM_PAGE_BYTES)
+			memcpy(to, chunk_data + (unsigned)__builtin_ctz(held) * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+	for (uint32_t m = head->block_mask; m; m &= m - 1) {
+		unsigned b = (unsigned)__builtin_ctz(m);
+		struct chunk_block *k = &head->block[b];
+
+		k->bytes = pages_bytes(chunk_block_held(head, b));
+		k->raw = true;
+		k->hash = block_hash(head, b, body + at, region, chunk);
+		at += k->bytes;
+	}
+	return body;
 }
 
 void chunk_block_pack(struct chunk_codec *c, const struct chunk_head *head, unsigned b, const uint8_t *bytes,

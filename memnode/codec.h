@@ -179,10 +179,12 @@ void chunk_encode(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blo
 void chunk_encode_lost(uint32_t blocks, unsigned shift, const struct gvm_id *region, uint64_t chunk,
 		       struct chunk_head *head, uint8_t *body);
 
-/* As chunk_encode(), with every block raw: for a node that compresses when it has time (chunk_block_pack()). */
-void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map,
-		      unsigned shift, const struct gvm_id *region, uint64_t chunk, struct chunk_head *head,
-		      uint8_t *body);
+/*
+ * As chunk_encode(), with every block raw: for a node that compresses when it has time (chunk_block_pack()). Returns
+ * where the body is: where its pages stand end to end in chunk_data already, there, and nothing is copied; else at `body`.
+ */
+const uint8_t *chunk_encode_raw(const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map, unsigned shift,
+				const struct gvm_id *region, uint64_t chunk, struct chunk_head *head, uint8_t *body);
 
 /*
  * Compresses raw block b of a plain chunk that has been verified; `bytes` are its. Writes what is to be stored in their

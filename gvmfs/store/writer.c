@@ -170,13 +170,16 @@ static void plain_encode(struct flush *f, const uint8_t *from, uint32_t blocks)
 	uint64_t begun_ns = gvm_now_ns();
 
 	if (!few && compress_goes_raw(&wr->compress, wr->opts->compress, flush_link(f))) {
-		chunk_encode_raw(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
-				 flush_body(f));
+		/* (What is sent changes no more before it has been, and need not be copied.) */
+		f->body = chunk_encode_raw(from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
+					   flush_body(f));
 		f->raw = chunk_is_raw(&f->head);
 	}
-	if (!f->raw)
+	if (!f->raw) {
+		f->body = flush_body(f);
 		chunk_encode(wr->codec, from, blocks, 0, CHUNK_BLOCK_SHIFT, &f->region, f->chunk, &f->head,
 			     flush_body(f));
+	}
 	f->encode_ns = few ? 0 : gvm_now_ns() - begun_ns;
 }
 

@@ -69,9 +69,9 @@ static inline uint16_t chunk_put_raw(int fd, const uint8_t *data, uint64_t chunk
 	struct gvm_put_req what = {
 		.region = chunk_region, .epoch = gvm_version_epoch(version), .chunk = chunk, .version = version};
 	struct chunk_head head;
+	const uint8_t *raw = chunk_encode_raw(data, ~0u, 0, CHUNK_BLOCK_SHIFT, &chunk_region, chunk, &head, body);
 
-	chunk_encode_raw(chunk_test_codec(), data, ~0u, 0, CHUNK_BLOCK_SHIFT, &chunk_region, chunk, &head, body);
-	return link_put(fd, &what, &head, body, &chunk_answer);
+	return link_put(fd, &what, &head, raw, &chunk_answer);
 }
 
 /* Until nothing that could be compressed is left raw: asked seldom, since the node does that while nobody asks. */

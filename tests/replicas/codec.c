@@ -65,10 +65,11 @@ void chunk_encode_lost(uint32_t blocks, unsigned shift, const struct gvm_id *reg
 		}
 }
 
-void chunk_encode_raw(struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map, unsigned shift,
-		      const struct gvm_id *region, uint64_t chunk, struct chunk_head *head, uint8_t *body)
+const uint8_t *chunk_encode_raw(const uint8_t *chunk_data, uint32_t blocks, uint32_t zero_map, unsigned shift,
+				const struct gvm_id *region, uint64_t chunk, struct chunk_head *head, uint8_t *body)
 {
-	chunk_encode(c, chunk_data, blocks, zero_map, shift, region, chunk, head, body);
+	chunk_encode(NULL, chunk_data, blocks, zero_map, shift, region, chunk, head, body);
+	return body;
 }
 
 int chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body, const struct gvm_id *region,

@@ -26,9 +26,9 @@ static void put_raw(uint64_t chunk, uint64_t seq, const uint8_t *data)
 {
 	struct gvm_put_req what = {.region = id(1), .epoch = 1, .chunk = chunk, .version = gvm_version(1, seq)};
 	struct chunk_head head;
+	const uint8_t *raw = chunk_encode_raw(data, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, chunk, &head, body);
 
-	chunk_encode_raw(codec, data, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, chunk, &head, body);
-	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_OK);
+	CHECK_EQ(region_put(&regions, &what, &head, raw, &detail), GVM_OK);
 }
 
 static uint64_t version_of(uint64_t chunk)
@@ -156,13 +156,14 @@ static void what_is_mended_meanwhile_stays(void)
 	struct gvm_put_req what = {.region = id(1), .epoch = 1, .chunk = 3, .version = gvm_version(1, 1),
 				   .base = gvm_version(1, 1)};
 	struct chunk_head head;
+	const uint8_t *raw;
 
 	memcpy(little, noise[0], 8 * GVM_PAGE_BYTES);
 	begin(10);
 	put_raw(3, 1, text);
 	pack_in_part();
-	chunk_encode_raw(codec, little, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, 3, &head, body);
-	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_OK);
+	raw = chunk_encode_raw(little, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, 3, &head, body);
+	CHECK_EQ(region_put(&regions, &what, &head, raw, &detail), GVM_OK);
 	CHECK_EQ(regions.totals.raw, 1);
 	pack();
 	check_content(1, 3, little);
