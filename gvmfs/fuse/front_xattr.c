@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * front_xattr.c - the extended attributes user.gvm.*: statistics and latencies, the budget of the fast path, where a
- * guest has its memory, whether a region is temporary, how many copies it has, taking a region from its writer, the
+ * front_xattr.c - the extended attributes user.gvm.*: statistics, latencies and maps, the budget of the fast path, where
+ * a guest has its memory, whether a region is temporary, how many copies it has, taking a region from its writer, the
  * nodes and adding one, and the path of the fast path's socket.
  */
 #include "front.h"
+#include "front_map.h"
 #include "addr.h"
 #include "gvm_mount.h"
 #include "node/names.h"
@@ -24,7 +25,7 @@
 #include <unistd.h>
 
 #define STATS_BYTES 4096
-#define TEXT_BYTES  (OPTIONS_NODES_MAX * (ADDR_TEXT_MAX + 16)) /* of the list of nodes, which is the longest */
+#define TEXT_BYTES  MAP_HEAD_BYTES /* the longest */
 _Static_assert(TEXT_BYTES >= CORE_NOTE_MAX, "a note is a text, too");
 
 /* Of a region with several replicas that is attached here. */
@@ -113,6 +114,10 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return (int)print_nodes(w, text);
 	if (d->rec.kind != RECORD_REGION)
 		return -ENODATA;
+	if (strcmp(name, GVM_XATTR_MAP) == 0)
+		return (int)map_head(inode, text, TEXT_BYTES);
+	if (strncmp(name, GVM_XATTR_MAP ".", strlen(GVM_XATTR_MAP ".")) == 0)
+		return map_window(w, inode, name + strlen(GVM_XATTR_MAP "."), text);
 	if (strcmp(name, GVM_XATTR_ATTACH) == 0 && *w->journal->super->attach_path)
 		return snprintf(text, STATS_BYTES, "%s", w->journal->super->attach_path);
 	if (strcmp(name, GVM_XATTR_LOCAL) == 0 && d->local_bytes)

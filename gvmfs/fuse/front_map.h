@@ -1,0 +1,19 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/* front_map.h - where a region's chunks are: the extended attributes user.gvm.map and user.gvm.map.N. */
+#ifndef GVMFS_FRONT_MAP_H
+#define GVMFS_FRONT_MAP_H
+
+#include "gvm_mount.h"
+#include "state/worker.h"
+
+#define MAP_HEAD_BYTES (RECORD_NODES_MAX * (RECORD_ADDR_MAX + 8) + RECORD_SLOTS * RECORD_PLACES * 4 + 256)
+
+/* user.gvm.map: lines "chunks N", "node ADDRESS" for each node, and "slots A B,C ..." with the numbers of the nodes that have
+ * each slot: chunk c is in slot c modulo their number. MAP_HEAD_BYTES are enough. Returns the bytes written. */
+size_t map_head(const struct inode *inode, char *text, size_t size);
+
+/* user.gvm.map.N: a letter (GVM_MAP_*) for each of the GVM_MAP_CHUNKS chunks from chunk N times GVM_MAP_CHUNKS on, as far as
+ * there are any. Takes some microseconds: it never looks at more. -ENODATA: there is none, or `window` is no number. */
+int map_window(struct worker *w, struct inode *inode, const char *window, char text[GVM_MAP_CHUNKS]);
+
+#endif
