@@ -147,6 +147,12 @@ class Reader:
     def status(self, command, *_):
         expect("win10" in self.runs(command), "the region is not in it")
 
+    def top(self, *_):
+        expect("win10" in self.shell("gvm top --batch 1"), "the region is not in it")
+
+    def map(self, command, *_):
+        expect("win10: " in self.runs(command), "it draws another")
+
     def node_stat(self, command, *_):
         expect("win10" in self.runs(command) or "region" in self.runs(command), "no figures")
 
@@ -187,6 +193,8 @@ class Reader:
             (r"hexdump .* /mnt/gvm/win10", self.hexdump),
             (r"gvm stat /mnt/gvm/win10", self.stat),
             (r"gvm status", self.status),
+            (r"gvm top", self.top),
+            (r"gvm map /mnt/gvm/win10", self.map),
             (r"gvm node --key gvm.key 10.0.0.2:9999", self.node_stat),
             (r"gvm doctor --key gvm.key 10.0.0.2:9999", self.examine),
         ]
