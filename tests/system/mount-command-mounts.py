@@ -36,6 +36,21 @@ def serves(l, path, source="none"):
     expect(options_of(path)[0] == source, "its source: %s", options_of(path))
 
 
+def has_all_options(l, both):
+    """Those of gvmfs(8) that say how it works, and of mount(8) that it heeds; replicas= is seen in what it makes."""
+    path = folder(l, "options")
+    l.run(*TYPE, "-o", "nodes=%s,no_seal,timeout=20,replicas=2,repair_after=5,repair_rate=50,no_balance,no_replay,scrub_rate=0,"
+          "force,lease=5,unlinked_lease=60,writers=1,compress=always,noexec,nodiratime,dirsync,x-systemd.mount-timeout=30" % both,
+          "none", path)
+    shown = options_of(path)[3].split(",")
+    expect({"noexec", "nodiratime", "dirsync", "nosuid", "nodev"} <= set(shown), "%s", shown)
+    with open(path + "/region", "wb") as f:
+        f.truncate(1 << 20)
+        expect(b"\nreplicas 2\n" in os.getxattr(path + "/region", "user.gvm.stats"), "%s", os.getxattr(path + "/region", "user.gvm.stats"))
+    os.unlink(path + "/region")
+    unmount(l, path)
+
+
 def unmount(l, path):
     names = sockets()
     l.run("umount", path)
@@ -63,6 +78,7 @@ def test(l):
         expect(size.f_blocks * size.f_frsize > 100 << 20, "%s: it has not both nodes", listed)
         unmount(l, path)
 
+    has_all_options(l, both)
     path = folder(l, "place")
     l.run(*TYPE, "-o", "nodes=%s,key=%s" % (keyed.address, key), "none", path)
     serves(l, path)

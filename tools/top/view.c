@@ -24,12 +24,13 @@ const char *const top_sort_names[TOP_SORTS] = {[TOP_BY_NAME] = "name",
 /* "512M", "1.5G": in six columns. */
 static const char *size_short(uint64_t bytes, char buf[SHORT_TEXT])
 {
+	static const char *const units[] = {"", "K", "M", "G", "T", "P", "E"};
 	double n = (double)bytes;
 	unsigned unit = 0;
 
 	for (; n >= 1000 && unit < 6; unit++)
 		n /= 1024;
-	snprintf(buf, SHORT_TEXT, unit && n < 9.95 ? "%.1f%.1s" : "%.0f%.1s", n, unit ? "KMGTPE" + unit - 1 : "");
+	snprintf(buf, SHORT_TEXT, unit && n < 9.95 ? "%.1f%s" : "%.0f%s", n, units[unit]);
 	return buf;
 }
 
