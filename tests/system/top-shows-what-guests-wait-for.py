@@ -155,7 +155,7 @@ def keys_and_sizes(l, mount, node):
     screen = top(l, mount)
     screen.shows(r"^gvm top ")
     screen.shows(r"^ram +16M +[\d.]+[KM] +4\.0M +[1-9][\d.k]* +[\d.]+ [um]?s +[\d.]+ [um]?s .* fast$")
-    screen.shows(r"^%s +connected +\d+M +[\d.]+[KM] +\d+M +\d\.\d\d +[\d.]+ [um]s +\d+ +\d+$" % re.escape(node.address))
+    screen.shows(r"^%s +connected +\d+M +[\d.]+[KM] +\d+M +\d\.\d\d +[\d.]+ [um]?s +[\d.]+[kM]? +[\d.]+[kM]?$" % re.escape(node.address))
     screen.shows(r"^a\?b  .*open$")  # a name that would move the cursor
     screen.shows(r"^q quit .*Enter look at it$")
     expect(all(len(line) <= 80 for line in screen.text().splitlines()), "wider than the terminal:\n%s", screen.text())
