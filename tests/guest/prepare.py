@@ -29,6 +29,7 @@ import kernel  # noqa: E402
 import kmod  # noqa: E402
 import linux_source  # noqa: E402
 import newest  # noqa: E402
+import symbols  # noqa: E402
 
 # Debian's metapackages of headers: stable's kernels, the newest that are built for it, and the newest at all. The
 # module is built for those of guests with all warnings, and by DKMS for the others.
@@ -132,6 +133,7 @@ def built(suites):
             yield ("-".join(filter(None, ("module", *headers_of[1::-1]))),
                    lambda build, which=headers_of: module(*which))
     if "system" in suites:
+        yield "symbols-cloud", symbols.path
         yield "packages", packages
         yield "patched-qemu", lambda build: qemu()
     if "debug" in suites:
