@@ -1,8 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Beside a region NAME there are NAME.core, NAME.low and NAME.high: what the region has at each moment, where a machine has it,
-for those who may read it. They are found, never listed, cannot be changed, give way to files of their name and end with the region.
-Reading them changes nothing about what is on this host, and fetches what is read."""
+"""Beside a region NAME there are NAME.core, NAME.low and NAME.high: what the region has at each moment, where a machine has
+it, for those who may read it. They are found, never listed, cannot be changed, give way to files of their name and end with
+the region. Reading them changes nothing about what is on this host, and fetches what is read; who has one open keeps no guest
+from the fast path. Another host's show what its nodes have."""
 
 import errno
 import mmap
@@ -145,8 +146,10 @@ def shows_what_is_mapped(region):
 
 def changes_no_residency(l, mount, region):
     mount.budget("ram", 4 * MIB)
-    client = Mapper(l, region)
-    client.do("fill", 0, SIZE, 1)
+    with open(region + ".core", "rb"):
+        client = Mapper(l, region)
+        client.do("fill", 0, SIZE, 1)
+    expect(mount.stats("ram")["fast"], "who has a view open keeps a guest from the fast path")
     counted = "resident_bytes", "faults", "evictions", "chunks_fetched"
 
     def read():
@@ -178,8 +181,19 @@ def outlives_a_worker(mount, region):
     expect(b"low 0x%x" % LOW in os.getxattr(region, "user.gvm.core"), "the successor knows nothing of the guest")
 
 
+def other_hosts_show_it(l, nodes, mount, region):
+    other = Mount(l, nodes, name="other")
+    os.setxattr(other.file("ram"), "user.gvm.core", b"low %d" % LOW)
+    for view in (".core", ".high"):
+        expect(content(other.file("ram") + view, 0, HEAD + SIZE) == content(region + view, 0, HEAD + SIZE),
+               "another host's %s is something else", view)
+    os.removexattr(other.file("ram"), "user.gvm.core")
+    expect(b"guessed" in os.getxattr(other.file("ram"), "user.gvm.core"), "what was set is not forgotten")
+
+
 def test(l):
-    mount = Mount(l, [Node(l, "128M")])
+    nodes = [Node(l, "128M")]
+    mount = Mount(l, nodes)
     region = mount.region("ram", SIZE)
     l.write(region, 0, SIZE, 1)
     shows_the_region(region)
@@ -189,6 +203,7 @@ def test(l):
     shows_what_is_mapped(region)
     changes_no_residency(l, mount, region)
     outlives_a_worker(mount, region)
+    other_hosts_show_it(l, nodes, mount, region)
     mount.unmount()
 
 
