@@ -21,6 +21,7 @@ sys.path[:0] = [HERE, os.path.join(TOP, "tools/lib")]
 
 import accel  # noqa: E402
 import debian  # noqa: E402
+import debug_symbols  # noqa: E402
 import debs  # noqa: E402
 import debug_kernel  # noqa: E402
 import headers  # noqa: E402
@@ -50,6 +51,11 @@ def guest_headers(kind):
 def newest_headers(meta, suite):
     with debian.CacheLock():
         return headers.of_meta(meta, suite)
+
+
+def symbols_for_debuggers():
+    with debian.CacheLock():
+        return debug_symbols.find()
 
 
 def programs_of_images():
@@ -92,8 +98,8 @@ def kinds():
 
 
 def with_kernels(suites):
-    """The debug suite has all that the kernel suite has, and more."""
-    return {*suites, "kernel"} if "debug" in suites else suites
+    """The debug suite has all that the kernel suite has, and more; so has the full suite of the system suite."""
+    return {*suites, *(["kernel"] if "debug" in suites else []), *(["system"] if "full" in suites else [])}
 
 
 def fetched(suites):
@@ -102,6 +108,8 @@ def fetched(suites):
     if "system" in suites or "kernel" in suites:
         yield "kernel-cloud", lambda build: guest_kernel("cloud")
         yield "programs-of-images", lambda build: programs_of_images()
+    if "full" in suites:
+        yield "symbols-for-debuggers", lambda build: symbols_for_debuggers()
     if "system" in suites:
         yield "source-of-qemu", lambda build: qemu("--fetch")
     if "kernel" in suites:
@@ -160,7 +168,7 @@ def main():
     if options.list:
         print(*(name for name, _ in steps(options.what)), sep="\n")
         return
-    known = dict(steps(("system", "kernel", "debug")))
+    known = dict(steps(("system", "kernel", "debug", "full")))
     for step in options.what:
         if step not in known:
             parser.error("no step %s" % step)

@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Builds and tests everything.
 
-usage: tools/check [--help] [--keep] [--long] [--fresh | --prepare] [SUITE...]
+usage: tools/check [--help] [--keep] [--full] [--long] [--fresh | --prepare] [SUITE...]
 
-Suites (all of them but debug if none is named):
+Suites (all of them but full and debug if none is named):
   compile    all with clang; what is installed with gcc, each way to optimise, with LTO, and as
              Debian's packages, which lintian looks at
   sanitized  unit and protocol tests under ASan and UBSan
@@ -14,13 +14,15 @@ Suites (all of them but debug if none is named):
   manual     every program's --help against its man page
   system     mounts, guests, broken networks; needs root
   kernel     the kernel module, in guests of their own
-  debug      the same in guests whose kernel watches itself (KASAN, lockdep, kmemleak ...), but for
+  full       what needs much that is fetched: debuggers, with the debug symbols of a guest's kernel
+             (280 MB)
+  debug      the same as kernel in guests whose kernel watches itself (KASAN, lockdep, kmemleak ...), but for
              what measures speed or says itself which kernel it runs on; any complaint of a guest's
              kernel is a failure, shown as a whole. And what shows that memory is coherent on
              each of the kernels that only one test has else. Takes some half an hour, and the first
              time a quarter of an hour more to build that kernel
 
---long adds debug to the suites that are named, or to all the others.
+--full adds full to the suites that are named, or to all the others but debug; --long adds debug.
 
 What tests need beside the build (guests' kernels, headers, images, a patched QEMU) is fetched and
 built before any of them runs: that alone with --prepare. A test fetches nothing. The cache is
@@ -56,8 +58,9 @@ sys.path.insert(0, os.path.join(TOP, "tests/guest"))
 import complaints  # noqa: E402
 
 SUITES = ("unit", "protocol", "ivy", "fuzz", "manual", "system", "kernel")
-IN_GUESTS = ("system", "kernel")
-BESIDE = ("compile", "sanitized", "debug")  # no suites of meson's own
+IN_GUESTS = ("system", "kernel", "full")
+ASKED_FOR = ("full", "debug")
+BESIDE = ("compile", "sanitized", "full", "debug")  # beside SUITES; but for full no suites of meson's own
 UNDER_SANITIZERS = ("unit", "protocol")
 PACKAGES = os.path.join(TOP, "tools/lib/packages")
 # How many times its own limit a test may take: on a busy machine, under sanitizers, in guests with the debug kernel.
@@ -183,7 +186,7 @@ class Check:
         self.results.append(Result(name, verdict, text, test.get("duration", 0)))
 
     def everything(self, only_prepare=False):
-        wanted = [s for s in (*SUITES, "debug") if s in self.suites]
+        wanted = [s for s in (*SUITES, *ASKED_FOR) if s in self.suites]
         beside = threading.Thread(target=self.compile, daemon=True)
         if "compile" in self.suites and not only_prepare:
             beside.start()  # while the network and guests that boot are waited for
@@ -191,10 +194,10 @@ class Check:
         # Without root their tests skip.
         in_guests = [s for s in wanted if s in (*IN_GUESTS, "debug") and not os.geteuid()]
         if plain and in_guests:
-            if "debug" in in_guests and not self.command(
-                    "debug-kernel-has-its-packages", "sh", "-c",
-                    '. "$1.sh"; packages_install "$1" debug', "sh", PACKAGES):
-                in_guests.remove("debug")
+            for suite in [s for s in ASKED_FOR if s in in_guests]:
+                if not self.command(suite + "-has-its-packages", "sh", "-c",
+                                    '. "$1.sh"; packages_install "$1" "$2"', "sh", PACKAGES, suite):
+                    in_guests.remove(suite)
             self.prepare(in_guests)
         if beside.ident:
             beside.join()
@@ -303,7 +306,7 @@ def main():
     if "-h" in arguments or "--help" in arguments:
         print(__doc__.strip())
         return 0
-    options = {a for a in arguments if a in ("--keep", "--long", "--fresh", "--prepare")}
+    options = {a for a in arguments if a in ("--keep", "--full", "--long", "--fresh", "--prepare")}
     suites = [a for a in arguments if a not in options]
     for suite in suites:
         if suite not in SUITES + BESIDE:
@@ -318,7 +321,7 @@ def main():
     os.chmod(folder, 0o711)  # tests have programs run by other users, which are in there
     watch, log = Watch(run, folder), KernelLog(run)
     suites = ((suites or [*SUITES, "compile", "sanitized"])
-              + (["debug"] if "--long" in options else []))
+              + (["full"] if "--full" in options else []) + (["debug"] if "--long" in options else []))
     check = Check(suites, folder, run, "--fresh" in options)
     try:
         check.everything("--prepare" in options)
