@@ -141,6 +141,11 @@ class Reader:
         expect(said.rstrip().splitlines()[-2].endswith("|..............U.|"),
                "there is no boot sector:\n%s", said)
 
+    def inspect(self, command, *_):
+        said = self.runs(command)
+        shown = {"--phys": "U.|", "--find": GREETING.decode()[2:], "--census": "duplicate", "--diff": " pages changed"}
+        expect(all(text in said for option, text in shown.items() if option in command.text), "it says %s", said)
+
     def stat(self, command, *_):
         expect("fetched" in self.runs(command), "no figures")
 
@@ -191,6 +196,8 @@ class Reader:
             (r"cat (/usr/local/bin/qemu-gvm)", self.emulator),
             (r"strings .* /mnt/gvm/win10 \| head", self.strings),
             (r"hexdump .* /mnt/gvm/win10", self.hexdump),
+            (r"gvm inspect kernel --map .*|drgn -c .*", lambda *_: None),  # by debuggers-open-a-running-guest
+            (r"gvm inspect --.* /mnt/gvm/win10.*", self.inspect),
             (r"gvm stat /mnt/gvm/win10", self.stat),
             (r"gvm status", self.status),
             (r"gvm top", self.top),
