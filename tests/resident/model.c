@@ -11,6 +11,9 @@
  * every state check.c looks at all of it; from every state in which nothing can happen, and from one in 64
  * of the others, the world goes on to its end: everything that waits ends, and the node has all.
  *
+ * In the case `any` there are all kinds of these, each once, and any three happen, but none while another waits in a call; an access or
+ * request is of one kind there (is_plain()), and a chunk's pages come as one piece. The others have more of some kinds.
+ *
  * The search is ../sim/explore.h's. -t shows the way to what was found.
  */
 #include "world.h"
@@ -28,8 +31,14 @@
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
-		stalls, sealed, rots, shorts, replays; /* sealed: what is sent is */
+		stalls, sealed, rots, shorts, replays, /* sealed: what is sent is */
+		together, /* of all of these; 0: as many as each allows */
+		plain;	  /* of what may be of several kinds only one, and a chunk's pages come as one piece */
 };
+
+#define EVERYTHING                                                                                                             \
+	.touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .pins = 1, .stores = 1, .budgets = 1, .refusals = 1, .strays = 1,   \
+	.kills = 1, .leaves = 1, .resends = 1, .rots = 1, .shorts = 1, .replays = 1
 
 struct model_case {
 	struct explore_case name;
@@ -113,8 +122,10 @@ static const struct model_case cases[] = {
 	  { .touches = 2, .strays = 2, .kills = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "long-leaves", "2 accesses, an fsync, the client leaves", true },
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
-	{ { "everything", "2 accesses, and one of everything else", true },
-	  { 2, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1 }, GVM_CHUNK_PAGES, true },
+	{ { "everything", "one of everything", true },
+	  { EVERYTHING, .stalls = 1, .sealed = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "any", "any 3 of everything, each once, and nothing while a call waits", false },
+	  { EVERYTHING, .together = 3, .plain = 1 }, GVM_CHUNK_PAGES, true },
 };
 
 /* Beside them: every two of what may happen, with an access (by name: pairs). */
@@ -472,6 +483,8 @@ static const char *finish(void)
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
+	if (!left.together)
+		left.together = UINT8_MAX;
 	world_init(case_of(c)->local, case_of(c)->limits.sealed);
 	if (case_of(c)->full)
 		world_fill(NEAR, FAR);
@@ -483,19 +496,39 @@ static bool over(void)
 }
 
 /* Whether the event is allowed and possible; then the world is behind it. */
+/* A store to the first page of a chunk, a WRITE of the end of one and the beginning of the other, zeros over one. */
+static bool is_plain(const struct event *e)
+{
+	const uint32_t word = GVM_PAGE_BYTES / 4, chunk = GVM_CHUNK_PAGES * word;
+
+	switch (e->kind) {
+	case E_TOUCH: return e->b / 4 % GVM_CHUNK_PAGES == NEAR && e->b % 4 == HOW_WRITE;
+	case E_PIECE: return e->b == ~0u;
+	case E_WRITE: return e->b == (FAR * word | 2 * word << 16);
+	case E_ZERO: return e->b == (NEAR * word | chunk << 16);
+	case E_STRAY: return e->a == NEAR;
+	case E_SHORT: return e->a == 1;
+	case E_REPLAY: return !(e->a & 0xff);
+	case E_ROT: return !e->a;
+	default: return true;
+	}
+}
+
 static bool try(const struct event *e)
 {
 	uint8_t *limit = limit_of(e);
 
-	if (limit && !*limit)
+	if ((limit && (!*limit || !left.together)) || (left.plain && !is_plain(e)))
 		return false;
 	/* Which of those that do nothing begins is all the same. */
 	if (e->kind == E_TOUCH && e->a && world.thread[e->a - 1].state == T_IDLE)
 		return false;
 	if (!world_event(e))
 		return false;
-	if (limit)
+	if (limit) {
 		--*limit;
+		left.together--;
+	}
 	return true;
 }
 
@@ -514,11 +547,14 @@ static enum explore_went try_stalled(const struct event *e, unsigned call, const
 	world.stall_in = 0;
 	if (!came && !world.stall_came)
 		return WENT_NOT;
-	if (!came || !world.stall_came || (limit && !*limit))
+	if (!came || !world.stall_came || (limit && (!*limit || left.together < 2)) || (left.plain && !is_plain(meanwhile)))
 		return WENT_BACK;
-	if (limit)
+	if (limit) {
 		--*limit;
+		left.together--;
+	}
 	left.stalls--;
+	left.together--;
 	return WENT_ON;
 }
 
@@ -540,7 +576,7 @@ static enum explore_went go(unsigned event, unsigned *next)
 			*next = beyond_this;
 		return went;
 	}
-	if (!left.stalls) {
+	if (!left.stalls || !left.together) {
 		*next = beyond_this;
 		return WENT_NOT;
 	}

@@ -8,6 +8,9 @@
  * From each state every event that is possible and that the case still allows is tried: READs, WRITEs, zeros,
  * fsyncs, cuts, what of a chunk comes back in which piece, what a writer's wire and the node do, refusals, the
  * clock, another host that writes while we do not, and a worker's death at each of the calls that an event makes.
+ *
+ * In the case `any` there are all kinds of these, each once, and any three happen; a request and a refusal is of one kind there
+ * (is_plain()), and a chunk's pages come as one piece. The others have more of some kinds.
  */
 #include "world.h"
 
@@ -23,8 +26,14 @@
 
 static struct limits {
 	uint8_t reads, writes, zeros, syncs, cuts, cancels, refusals, kills, resends, others, stores, closes, nevers,
-		detaches, sealed, grows; /* sealed: what is sent is */
+		detaches, sealed, grows, /* sealed: what is sent is */
+		together, /* of all of these; 0: as many as each allows */
+		plain;	  /* of what a request may be of only one, and a chunk's pages come as one piece */
 } left;
+
+#define EVERYTHING                                                                                                             \
+	.reads = 1, .writes = 1, .zeros = 1, .syncs = 1, .cuts = 1, .cancels = 1, .refusals = 1, .kills = 1, .resends = 1,     \
+	.others = 1, .stores = 1, .closes = 1, .nevers = 1, .detaches = 1, .grows = 1
 
 static const struct model_case {
 	struct explore_case name;
@@ -99,7 +108,8 @@ static const struct model_case {
 	  { .reads = 1, .writes = 1, .others = 1, .stores = 1, .detaches = 2 }, true },
 	{ { "long-turns", "2 READs, a WRITE, another host's 2 stores", true },
 	  { .reads = 2, .writes = 1, .others = 1, .stores = 2, .detaches = 2 }, true },
-	{ { "everything", "one of everything", true }, { 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 1, 0, 1, 1, 1 }, true },
+	{ { "everything", "one of everything", true }, { EVERYTHING, .sealed = 1 }, true },
+	{ { "any", "any 3 of everything, each once", false }, { EVERYTHING, .together = 3, .plain = 1 }, true },
 #endif
 };
 
@@ -608,9 +618,30 @@ static const struct event first[] = {
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
+	if (!left.together)
+		left.together = UINT8_MAX;
 	world_init(case_of(c)->full, case_of(c)->limits.sealed);
 	for (const struct event *e = first; e->kind != EVENTS; e++)
 		world_event(e);
+}
+
+/* A READ or WRITE of the end of one chunk and the beginning of the other, zeros over both, a cut in a page. */
+static bool is_plain(const struct event *e)
+{
+	const uint32_t end = CHUNK_CELLS - PAGE_CELLS;
+
+	switch (e->kind) {
+	case E_READ: return e->b == cells(end, 2 * PAGE_CELLS);
+	case E_WRITE: return e->b == cells(end + 1, 2 * PAGE_CELLS - 2);
+	case E_ZERO: return e->b == cells(0, W_CELLS);
+	case E_CUT: return e->b == 1;
+	case E_PIECE: return e->b == ~0u;
+	case E_STORE: return e->b == CHUNK_CELLS;
+	case E_RESEND: return e->b;
+	case E_BASE: return !e->b;
+	case E_APPLY: return !e->b || e->b == EIO;
+	default: return true;
+	}
 }
 
 static enum explore_went go(unsigned event, unsigned *next)
@@ -619,7 +650,7 @@ static enum explore_went go(unsigned event, unsigned *next)
 	uint8_t *limit = limit_of(e);
 
 	(void)next;
-	if (limit && !*limit)
+	if ((limit && (!*limit || !left.together)) || (left.plain && !is_plain(e)))
 		return WENT_NOT;
 	/* Which of those that are free it is is all the same. */
 	if ((e->kind == E_WRITE || e->kind == E_ZERO) && e->a && !world.writing[e->a - 1].call.used)
@@ -628,8 +659,13 @@ static enum explore_went go(unsigned event, unsigned *next)
 		return WENT_NOT;
 	if (!world_event(e))
 		return WENT_NOT;
-	if (limit)
+	/* A death in one of the next events is one that comes before that one. */
+	if (left.plain && e->kind != E_KILL && world.kill_in)
+		return WENT_BACK;
+	if (limit) {
 		--*limit;
+		left.together--;
+	}
 	return WENT_ON;
 }
 
