@@ -59,6 +59,8 @@ static const char usage_text[] =
 	"  -f, --foreground      stay in the foreground, messages on standard error\n"
 	"      --bench-no-network  do not send what is written: for measurements only,\n"
 	"                        what is written is lost\n"
+	"      --bench-turns     measure for how long faults may have to wait for others'\n"
+	"                        requests: longest_turn_ns in the mount's figures\n"
 	"      --help            show this text\n"
 	"      --version         show the version\n";
 
@@ -66,7 +68,7 @@ enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
 	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_NO_REPLAY, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
 	OPT_ALLOW_OTHER, OPT_WRITERS, OPT_COMPRESS,
-	OPT_NO_NETWORK, OPT_HELP, OPT_VERSION
+	OPT_NO_NETWORK, OPT_TURNS, OPT_HELP, OPT_VERSION
 };
 
 static const struct option long_options[] = {
@@ -92,6 +94,7 @@ static const struct option long_options[] = {
 	{ "compress", required_argument, NULL, OPT_COMPRESS },
 	{ "foreground", no_argument, NULL, 'f' },
 	{ "bench-no-network", no_argument, NULL, OPT_NO_NETWORK },
+	{ "bench-turns", no_argument, NULL, OPT_TURNS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
 	{ 0 },
@@ -307,6 +310,9 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_compress(opts, value);
 	case OPT_NO_NETWORK:
 		opts->bench_no_network = true;
+		return 0;
+	case OPT_TURNS:
+		opts->bench_turns = true;
 		return 0;
 	case 'f':
 		opts->foreground = true;

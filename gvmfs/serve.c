@@ -3,6 +3,7 @@
 #include "serve.h"
 
 #include "base/loop.h"
+#include "base/turns.h"
 #include "connection.h"
 #include "fuse/interrupt.h"
 #include "fuse/sizes.h"
@@ -78,6 +79,8 @@ int serve_init(struct worker *w)
 {
 	int r = loop_add(w->loop, &w->results, w->jobs->event_fd, results_ready, w->jobs);
 
+	if (w->opts->bench_turns)
+		turns_measure();
 	if (!r)
 		r = loop_add(w->loop, &w->outcomes, w->writers->queue.finished_fd, outcomes_ready, w);
 	if (!r)
@@ -159,6 +162,7 @@ static int serve_some(struct worker *w, struct spin *spin)
 			return r;
 		if (w->residents->count)
 			r += (int)residents_faults_read(w);
+		turns_look();
 		/* Also between requests: many WRITEs in a row must not hold up an answer that is here. */
 		if ((is_fetching(w) && (!r || found % 4 == 3)) || w->residents->paused)
 			r += nodes_read(w);

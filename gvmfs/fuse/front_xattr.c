@@ -7,6 +7,7 @@
 #include "front.h"
 #include "front_map.h"
 #include "addr.h"
+#include "base/turns.h"
 #include "gvm_mount.h"
 #include "node/names.h"
 #include "node/names_state.h"
@@ -80,12 +81,19 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 				r ? resident_waiting(r) : 0, r && resident_is_short(r));
 }
 
+static size_t print_turns(const struct worker *w, char *buf, size_t size)
+{
+	return w->opts->bench_turns ? (size_t)snprintf(buf, size, "longest_turn_ns %llu\n", (unsigned long long)turns_longest_ns()) : 0;
+}
+
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)
 {
 	const struct stats *stats = inode->nr ? inode->stats : &w->journal->super->stats;
 	size_t n = stats_print(stats, text, STATS_BYTES);
 
 	n += print_state(w, inode, text + n, STATS_BYTES - n);
+	if (!inode->nr)
+		n += print_turns(w, text + n, STATS_BYTES - n);
 	return n + print_copies(inode, text + n, STATS_BYTES - n);
 }
 

@@ -12,7 +12,7 @@ from lab import descendants, expect, program, wait_for
 
 WHEN = ["alone", "sessions", "files", "listing", "huge", "shrink"]
 MEASURES = (["mount", "nodes", "regions", "region_make", "region_make_more", "sessions", "attach_all", "attach_max",
-             "files", "list_max", "huge_make", "huge_open", "huge_attach", "huge_seek",
+             "files", "list_max", "turn_files", "turn_listing", "huge_make", "huge_open", "huge_attach", "huge_seek",
              "huge_shrink", "resident"]
             + ["fault_%s%s" % (what, when) for what in ("", "p99_", "max_") for when in WHEN]
             + ["fault_killed_%s" % when for when in ("sessions", "files", "huge", "load", "resident")]
