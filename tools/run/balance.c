@@ -125,7 +125,8 @@ int run_balance_begin(const char *mount, uint64_t min_bytes, uint64_t max_bytes,
 	}
 	run_demand_init(&all.demand, min_bytes, max_bytes, &r, gvm_now_ns());
 	all.mount = mount;
-	all.fast_for_sure = all.fast_alone = fast;
+	all.fast_for_sure = fast;
+	all.fast_alone = fast;
 	all.local_bytes = all.demand.bytes;
 	return shares_set();
 }
