@@ -54,6 +54,7 @@
 #define LEAVE_NS	 200000000ull
 #define LEAVE_SOON_MS	 1 /* the time between looks until then, and after it */
 #define LEAVE_LOOK_MS	 10
+#define OLD_LOOK_MS	 1000 /* where no descriptor tells of a thread's end */
 #define LEFT_MAX	 16
 
 #ifndef PIDFD_THREAD /* Linux 6.9 */
@@ -356,22 +357,30 @@ static bool worker_succeed(struct supervisor *s)
 	return worker_start(s, true) == 0 || give_up(s, "no worker can be started");
 }
 
+/* Whether the thread is over whose end tells of the worker's. Before Linux 6.9 it is asked for. */
+static bool sign_is_over(struct supervisor *s)
+{
+	int tid = (int)s->journal.super->sign_tid;
+	struct pollfd gone = { .events = POLLIN };
+
+	if (s->worker_fd < 0 && tid)
+		s->worker_fd = (int)syscall(SYS_pidfd_open, tid, PIDFD_THREAD);
+	gone.fd = s->worker_fd;
+	if (gone.fd >= 0)
+		return poll(&gone, 1, 0) == 1;
+	return tid && syscall(SYS_tgkill, s->worker, tid, 0) < 0 && errno == ESRCH;
+}
+
 /* Whether a worker has ended, and how. */
 static bool worker_end_find(struct supervisor *s, int *how)
 {
-	struct pollfd gone = { .fd = s->worker_fd, .events = POLLIN };
-
 	if (!s->worker)
 		return false;
-	if (s->worker_fd < 0 && s->journal.super->sign_tid) {
-		s->worker_fd = (int)syscall(SYS_pidfd_open, s->journal.super->sign_tid, PIDFD_THREAD);
-		gone.fd = s->worker_fd;
-	}
 	if (waitpid(s->worker, how, WNOHANG) == s->worker) {
 		lookout_gone(&s->journal, s->worker, false);
 		return true;
 	}
-	if (!s->leave_ns && poll(&gone, 1, 0) == 1)
+	if (!s->leave_ns && sign_is_over(s))
 		s->leave_ns = gvm_now_ns() + LEAVE_NS;
 	if (!s->leave_ns || gvm_now_ns() < s->leave_ns || !lookout_may_leave(&s->journal, s->worker))
 		return false;
@@ -442,7 +451,7 @@ static int look_ms(const struct supervisor *s, bool saying)
 {
 	if (s->leave_ns && gvm_now_ns() < s->leave_ns)
 		return LEAVE_SOON_MS;
-	return s->leave_ns || saying ? LEAVE_LOOK_MS : -1;
+	return s->leave_ns || saying ? LEAVE_LOOK_MS : s->worker && s->worker_fd < 0 ? OLD_LOOK_MS : -1;
 }
 
 static int supervise(struct supervisor *s)

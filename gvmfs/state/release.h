@@ -19,7 +19,8 @@
  * supervisor leaves the last close of each that it has from its start on to a process of release_apart(). What remains on
  * these kernels: a worker that ends closes sockets that it alone has (to the page cache's helper, to syslog), and one of
  * its threads may be in release_aside_all() just then. If that waits for a stranger's filesystem, the worker's process ends
- * only when that answers, and so does the mount, which there ends with its worker anyway. A process that shares the worker's
+ * only when that answers. The supervisor goes on as after any worker's end (supervisor.c), which on these kernels is the
+ * mount's; but the requests that the kernel still has wait for the process. A process that shares the worker's
  * table of descriptors, and hands its sockets to release_apart() once the worker has ended, would take that away.
  */
 #ifndef GVMFS_RELEASE_H
