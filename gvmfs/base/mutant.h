@@ -152,6 +152,7 @@
  *	parts-mixed	a copy is made of parts of two versions
  *	moved-untold	the node from which slots of a region with one copy have moved is not told so
  *	trims-forgotten	the journal does not say that nodes may have what they need no more
+ *	scrub-in-vain	what a node finds to be rotten, that nobody has read, is not mended
  *	rack-twice	a copy goes to a rack that has another
  *	replica-twice	a replica goes to a node whose own one is to go elsewhere, and may yet stay
  *	strays-are-all	a node forgets its own slots, too, when it is rid of what has moved away

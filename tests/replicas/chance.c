@@ -34,6 +34,7 @@ void nodes_mix(struct mixture *mix)
 	slow = !pick(calm ? 8 : 3);
 	cluster_adds = calm && pick(2);
 	cluster_drains = calm && !cluster_adds;
+	cluster_scrubs = !pick(3);
 	cluster_racks = moves && cluster_nodes == 4 && (cluster_copies == 2 || cluster_adds) && pick(2);
 }
 

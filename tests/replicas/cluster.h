@@ -5,9 +5,9 @@
  *
  * All that is above a connection is gvmfs's own: which nodes a chunk is fetched from (region_fetch.c, fetch.c), a writer
  * and its PUTs (writer.c, flush.c), when a write is stored (sender.c), views and repair (replicas.c, views.c, repair.c,
- * fill.c, repair_job.c), how rotten copies are mended (rot.c), and how copies move to another node, or are made anew there
- * (drain.c, balance.c, surplus.c, replace.c, replace_job.c, strays.c). gvm_client.h is bound to wire.c, the rest of a worker to
- * worker.c and moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
+ * fill.c, repair_job.c), how rotten copies are found (scrub.c) and mended (rot.c), and how copies move to another node, or are made
+ * anew there (drain.c, balance.c, surplus.c, replace.c, replace_job.c, strays.c, moved.c). gvm_client.h is bound to wire.c, the rest
+ * of a worker to worker.c and moves.c. Left out: names. Every other episode's region is sealed: codec.c stands for seal.c.
  *
  * A node is silent, or its connections break; it comes back with what it had, or begins anew without it; what it has of a
  * page is damaged; it is full. A worker's last requests may come to a node long after its death. What happens leaves a good
@@ -28,6 +28,7 @@
  *	- nodes that have been rid of what they need no more have no more, and promise no more;
  *	- no read fails, but of a page that was lost by right;
  *	- what is here, and rotten on all nodes, does not leave if that was known;
+ *	- where copies are looked at that nobody reads, none stays rotten that has another;
  *	- a rotten copy is mended where each page is good on some member, its own node among them.
  */
 #ifndef REPLICAS_CLUSTER_H
@@ -110,6 +111,7 @@ extern struct cluster cluster;
 extern unsigned cluster_nodes, cluster_copies; /* that the next world has */
 extern bool cluster_rots_all, cluster_drains; /* drains: a node is to be drained when it begins */
 extern bool cluster_adds; /* the last node was just added: it has nothing */
+extern bool cluster_scrubs; /* what nobody reads is looked at, too */
 extern bool cluster_racks; /* some nodes are in one rack */
 extern bool cluster_tight; /* no node has room for all that another has */
 

@@ -20,7 +20,7 @@ struct gvm_conn {
 };
 
 enum box_op { OP_GET, OP_PUT, OP_DISCARD, OP_VIEW, OP_CREATE, OP_RESIZE, OP_DELETE, OP_VIEWS, OP_INDEX, OP_OPEN, OP_DRAIN,
-	      OP_STAT };
+	      OP_STAT, OP_CHECK };
 
 union box_what {
 	struct gvm_get_req get;
@@ -244,6 +244,12 @@ void gvm_region_delete(struct gvm_conn *conn, struct gvm_call *call, const struc
 	box_add(conn, &call->req, OP_DELETE)->what.delete = *what;
 }
 
+void gvm_region_check(struct gvm_conn *conn, struct gvm_call *call, const struct gvm_region_check_req *what)
+{
+	(void)what;
+	box_add(conn, &call->req, OP_CHECK);
+}
+
 void gvm_node_stat(struct gvm_conn *conn, struct gvm_call *call)
 {
 	box_add(conn, &call->req, OP_STAT);
@@ -304,6 +310,20 @@ static int index_serve(struct box *box, const struct node *n)
 	return 0;
 }
 
+static int check_serve(struct box *box, const struct node *n)
+{
+	if (n->renewed)
+		return -ENOMEDIUM;
+	for (uint64_t c = 0; c < W_CHUNKS; c++)
+		if (copy_rotten(&n->copy[c])) {
+			gvm_store_le(box->data + box->data_bytes, c, 8);
+			gvm_store_le(box->data + box->data_bytes + 8, n->copy[c].version, 8);
+			box->data_bytes += GVM_CHECK_ENTRY_BYTES;
+		}
+	box->count = box->data_bytes / GVM_CHECK_ENTRY_BYTES;
+	return 0;
+}
+
 static int get_serve(struct box *box, const struct node *n)
 {
 	const struct copy *copy;
@@ -330,6 +350,7 @@ static int box_serve(struct box *box, struct node *n)
 	case OP_VIEW: return node_view(n, &box->what.view);
 	case OP_VIEWS: return views_serve(box, n);
 	case OP_INDEX: return index_serve(box, n);
+	case OP_CHECK: return check_serve(box, n);
 	case OP_CREATE: return node_create(n, &box->what.create);
 	case OP_DELETE: return node_delete(n, &box->what.delete);
 	case OP_RESIZE:
@@ -454,6 +475,8 @@ static bool end(const struct event *e)
 		call->data_bytes = box->data_bytes;
 		if (box->op == OP_VIEWS)
 			call->rsp.region_views.count = box->count;
+		if (box->op == OP_CHECK)
+			call->rsp.region_check = (struct gvm_region_check_rsp){ .count = box->count, .next = ~0ull };
 		if (box->op == OP_DRAIN)
 			call->rsp.node_drain.drains = node_of(box->conn)->drains;
 		if (box->op == OP_OPEN)

@@ -23,6 +23,7 @@
 #include "node/replicas.h"
 #include "node/replicas_state.h"
 #include "node/rot.h"
+#include "node/scrub.h"
 #include "node/unpack.h"
 #include "file.h"
 #include "options.h"
@@ -45,7 +46,7 @@
 static struct options opts = { .repair_rate = 1000, .repair_after_s = 5, .writers = 1 };
 
 unsigned cluster_nodes = 2, cluster_copies = 2;
-bool cluster_rots_all, cluster_drains, cluster_adds, cluster_tight, cluster_racks;
+bool cluster_rots_all, cluster_drains, cluster_adds, cluster_tight, cluster_racks, cluster_scrubs;
 
 static struct journal_super super;
 static struct journal_inode disks[NR + 1];
@@ -61,8 +62,9 @@ static struct writers writers;
 static struct jobs jobs;
 static struct balance balance;
 static struct unpack unpack;
+static struct scrub scrub;
 static uint8_t buffers[WRITER_IN_FLIGHT * WRITER_BUFFERS * GVM_CHUNK_BYTES];
-static uint64_t replicas_due, fetches_due, talks_due, writer_due;
+static uint64_t replicas_due, fetches_due, talks_due, writer_due, scrub_due;
 
 static void replicas_changed(struct worker *w, struct inode *i)
 {
@@ -95,7 +97,7 @@ static const struct region_events events = { .replicas_changed = replicas_change
 static struct worker worker = {
 	.opts = &opts, .region_events = &events, .journal = &journal, .inodes = &inodes, .pool = &front_pool,
 	.jobs = &jobs, .writers = &writers, .fetches = &fetches, .replicas = &list, .rot = &rots, .balance = &balance,
-	.unpack = &unpack,
+	.unpack = &unpack, .scrub = &scrub,
 };
 
 /* ---- what they call */
@@ -541,6 +543,9 @@ void nodes_begin(void)
 	jobs.sealer = worker.sealer;
 	memset(&rots, 0, sizeof(rots));
 	memset(&balance, 0, sizeof(balance));
+	memset(&scrub, 0, sizeof(scrub));
+	opts.scrub_rate = cluster_scrubs;
+	inodes.end = NR + 1;
 	fetches_init(&fetches);
 	unpack_begin();
 	rot_init(&worker);
@@ -554,7 +559,7 @@ void nodes_begin(void)
 	inodes.rt[NR] = &inode;
 	worker.replicas_due_ns = 0;
 	journal.views = cluster.words - NR * RECORD_SLOTS;
-	replicas_due = fetches_due = talks_due = writer_due = 0;
+	replicas_due = fetches_due = talks_due = writer_due = scrub_due = 0;
 	replicas_open(&worker, &inode);
 	world.r.w = &worker;
 	world.r.inode = &inode;
@@ -643,6 +648,7 @@ void nodes_turn(void)
 		talks_run();
 	replicas_due = replicas_tick(&worker, world.now);
 	fetches_due = fetches_tick(&fetches, world.now);
+	scrub_due = scrub_tick(&worker, world.now);
 }
 
 void nodes_lose(void)
@@ -660,6 +666,7 @@ uint64_t nodes_due(void)
 	due_ns = replicas_due < due_ns ? replicas_due : due_ns;
 	due_ns = fetches_due < due_ns ? fetches_due : due_ns;
 	due_ns = talks_due < due_ns ? talks_due : due_ns;
+	due_ns = scrub_due < due_ns ? scrub_due : due_ns;
 	return writer_due < due_ns ? writer_due : due_ns;
 }
 
@@ -673,6 +680,17 @@ bool nodes_event(const struct event *e)
 
 /* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
 const unsigned nodes_idle = 1500;
+
+/* No copy is rotten of what was acknowledged, also if nobody has read it. */
+static bool nodes_are_sound(void)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		for (uint64_t c = 0; c < W_CHUNKS; c++)
+			if (node_is_member(i, c) && cluster.node[i].copy[c].version == world.index[c] &&
+			    copy_rotten(&cluster.node[i].copy[c]))
+				return false;
+	return true;
+}
 
 /* The copy on a node that is drained may go to another: in a rack without one. */
 static bool may_leave(unsigned slot, unsigned from)
@@ -726,7 +744,8 @@ bool nodes_are_done(void)
 		for (unsigned s = 0; s < SLOTS && cluster.nodes > cluster.copies && cluster.node[i].drains; s++)
 			if (slot_replica(s, i) >= 0 && may_leave(s, i))
 				return false;
-	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved && !disks[NR].trims && nodes_are_tidy();
+	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved && !disks[NR].trims && nodes_are_tidy() &&
+	       (!cluster_scrubs || nodes_are_sound());
 }
 
 bool nodes_settle(unsigned which)
