@@ -42,13 +42,15 @@ void flush_queue_add(struct flush_queue *q, struct flush *f)
 }
 
 /* How many requests to one node this writer may have in flight, so that it has room for other nodes
- * if that node is dead. */
-static unsigned node_share(const struct writer *wr)
+ * if that node is dead. Flushes that go to two nodes take of the shares of both; and what goes to one is not to wait behind
+ * them for less. */
+static unsigned node_share(const struct writer *wr, const struct flush *f)
 {
 	unsigned nodes = wr->pool.count > wr->opts->node_count ? wr->pool.count : wr->opts->node_count;
-	unsigned share = WRITER_IN_FLIGHT / nodes;
+	unsigned share = WRITER_IN_FLIGHT * (f->nodes > wr->widest ? f->nodes : wr->widest) / nodes;
+	unsigned most = nodes > 1 ? WRITER_SHARE_MAX : WRITER_IN_FLIGHT;
 
-	return share ? share : 1;
+	return !share ? 1 : share < most ? share : most;
 }
 
 static bool is_waiting_for_share(struct writer *wr, const struct flush *f)
@@ -56,7 +58,7 @@ static bool is_waiting_for_share(struct writer *wr, const struct flush *f)
 	for (unsigned i = 0; i < f->nodes; i++) {
 		struct gvm_conn *conn = pool_node(&wr->pool, &f->node[i]);
 
-		if (conn && gvm_conn_pending(conn) >= node_share(wr))
+		if (conn && gvm_conn_pending(conn) >= node_share(wr, f))
 			return true;
 	}
 	return false;
@@ -111,6 +113,8 @@ static void flush_leave(struct flush *f)
 	assert(f->writer->in_flight && !(f->writer->buffers_free >> f->buffer & 1));
 	f->writer->buffers_free |= 1u << f->buffer;
 	f->writer->in_flight--;
+	if (!f->writer->in_flight)
+		f->writer->widest = 0;
 }
 
 static void flush_end(struct flush *f, int result)
@@ -573,6 +577,8 @@ static void writer_begin(struct writer *wr, struct flush *f)
 	f->sent = false;
 	f->patience_ns = 0;
 	assert(wr->buffers_free && wr->in_flight < WRITER_IN_FLIGHT);
+	if (f->nodes > wr->widest)
+		wr->widest = f->nodes;
 	f->buffer = (unsigned)__builtin_ctz(wr->buffers_free);
 	wr->buffers_free &= ~(1u << f->buffer);
 	wr->in_flight++;

@@ -16,6 +16,7 @@
 #include <pthread.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes in flight in one thread */
+#define WRITER_SHARE_MAX 12u /* of them, to one node, if there are others */
 #define WRITER_BUFFERS	 4u /* of each flush; untouched ones take no memory */
 
 /* Shared by the front and its writers. */
@@ -40,6 +41,7 @@ struct writer {
 	pid_t tid; /* the queue's lock: 0 while the thread is starting */
 	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
+	unsigned widest; /* the most nodes that one of them goes to, or of those since there last were none */
 	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that can do without a node that does not answer */
 	/* For these flushes: when a node last answered; when the first of them after that was sent
 	 * to several nodes; and until when no node is given up, since all were silent. */

@@ -379,6 +379,23 @@ static void node_that_is_dead_stops_no_other(void)
 	CHECK_EQ(sent_nth(share + 3), share);
 }
 
+/* Those of two copies take of both nodes' shares, which are larger for that; and what has one copy does not wait behind them. */
+static void two_copies_are_sent_nearly_as_deep_as_one(void)
+{
+	const unsigned copies = WRITER_SHARE_MAX + 2;
+
+	setup();
+	for (unsigned i = 0; i < copies; i++)
+		add_replicated(i);
+	wait_sent(NODES * WRITER_SHARE_MAX);
+	CHECK_EQ(sent_now(), NODES * WRITER_SHARE_MAX);
+	add(copies, 1);
+	writer_wake(&writer);
+	answer(1, 0); /* of the first, one node */
+	wait_sent(1);
+	CHECK_EQ(sent_nth(NODES * WRITER_SHARE_MAX), copies);
+}
+
 static void all_that_wait_are_sent_as_room_comes(void)
 {
 	setup();
@@ -560,7 +577,7 @@ static void some_try_is_good(bool (*try)(void))
 
 static bool rest_waits_no_more(void)
 {
-	const unsigned share = WRITER_IN_FLIGHT / NODES;
+	const unsigned share = WRITER_SHARE_MAX;
 	uint64_t from, first = 0;
 
 	setup();
@@ -750,6 +767,7 @@ static const struct check_test tests[] = {
 	{ "flushes-are-sent-in-their-order", flushes_are_sent_in_their_order },
 	{ "outcome-is-what-its-node-said", outcome_is_what_its_node_said },
 	{ "node-that-is-dead-stops-no-other", node_that_is_dead_stops_no_other },
+	{ "two-copies-are-sent-nearly-as-deep-as-one", two_copies_are_sent_nearly_as_deep_as_one },
 	{ "all-that-wait-are-sent-as-room-comes", all_that_wait_are_sent_as_room_comes },
 	{ "flushes-under-way-share-no-buffer", flushes_under_way_share_no_buffer },
 	{ "refused-base-is-sent-as-a-whole", refused_base_is_sent_as_a_whole },
