@@ -379,23 +379,6 @@ static void node_that_is_dead_stops_no_other(void)
 	CHECK_EQ(sent_nth(share + 3), share);
 }
 
-/* Those of two copies take of both nodes' shares, which are larger for that; and what has one copy does not wait behind them. */
-static void two_copies_are_sent_nearly_as_deep_as_one(void)
-{
-	const unsigned copies = WRITER_SHARE_MAX + 2;
-
-	setup();
-	for (unsigned i = 0; i < copies; i++)
-		add_replicated(i);
-	wait_sent(NODES * WRITER_SHARE_MAX);
-	CHECK_EQ(sent_now(), NODES * WRITER_SHARE_MAX);
-	add(copies, 1);
-	writer_wake(&writer);
-	answer(1, 0); /* of the first, one node */
-	wait_sent(1);
-	CHECK_EQ(sent_nth(NODES * WRITER_SHARE_MAX), copies);
-}
-
 static void all_that_wait_are_sent_as_room_comes(void)
 {
 	setup();
@@ -573,6 +556,35 @@ static void some_try_is_good(bool (*try)(void))
 			return;
 	}
 	CHECK(!"each try was spoilt");
+}
+
+static bool copies_fill_the_share(void)
+{
+	const unsigned copies = WRITER_SHARE_MAX + 2, both = NODES * WRITER_SHARE_MAX;
+	uint64_t from = gvm_now_ns();
+	unsigned before, next;
+
+	setup();
+	for (unsigned i = 0; i < copies; i++)
+		add_replicated(i);
+	wait_sent(both);
+	before = sent_now();
+	add(copies, 1);
+	writer_wake(&writer);
+	answer(1, 0); /* of the first, one node */
+	wait_sent(1);
+	next = sent_nth(both);
+	if (gvm_now_ns() - from > 400000000ull) /* nodes may have been given up, and more been sent */
+		return false;
+	CHECK_EQ(before, both);
+	CHECK_EQ(next, copies);
+	return true;
+}
+
+/* Those of two copies take of both nodes' shares, which are larger for that; and what has one copy does not wait behind them. */
+static void two_copies_are_sent_nearly_as_deep_as_one(void)
+{
+	some_try_is_good(copies_fill_the_share);
 }
 
 static bool rest_waits_no_more(void)
