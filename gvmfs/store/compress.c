@@ -4,6 +4,7 @@
 
 #define PS_PER_S  1000000000000ull
 #define SMOOTH	  4u
+#define WRITERS	  2u  /* that compress at a time: a link that is slower than they are together is better fed by them */
 #define TRY_AFTER 64u /* chunks that went one way: the next one goes the other way, since the figures may have changed */
 
 static bool link_bears(uint64_t link, uint64_t ps)
@@ -22,7 +23,7 @@ bool compress_goes_raw(struct compress *c, enum options_compress when, uint64_t 
 	/* Where the link is slower than lz4, nothing is gained by more bytes, nor learnt. */
 	if (!c->packed_ps || !link_bears(link, c->packed_ps))
 		return false;
-	raw = c->raw_ps && c->raw_ps < c->packed_ps && link_bears(link, c->raw_ps);
+	raw = c->raw_ps && c->raw_ps < c->packed_ps && link_bears(link, c->packed_ps / WRITERS);
 	if (c->raw_ps && c->same < TRY_AFTER)
 		return raw;
 	return !raw;

@@ -4,9 +4,10 @@
  *
  * On a slow link what counts is how few bytes there are. A fast one is kept waiting by lz4, and so is memory that is to be
  * freed: there a chunk may travel raw, and the node compresses it when nobody asks it for anything
- * (memnode/daemon/pack.h). But more bytes cost this host's kernel more, too: how much more depends on the network card, and
- * over loopback it is more than lz4 takes. So both ways are measured, from a page to the socket, on some chunks each, and the
- * link's rate is the kernel's figure.
+ * (memnode/daemon/pack.h). But more bytes cost this host's kernel more, too: how much more depends on the network card.
+ * So both ways are measured, from a page to the socket, on some chunks each, and the link's rate is the kernel's figure. Raw,
+ * a chunk takes the longer of what this host takes and what the link does: that has to be less than it takes the writers
+ * to compress it.
  */
 #ifndef GVMFS_COMPRESS_H
 #define GVMFS_COMPRESS_H
