@@ -293,8 +293,10 @@ int pages_put_hidden(struct resident *r, uint64_t c, uint32_t pages, const uint8
 
 static int run_map(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
 {
+	int error = r->env->map(r, c, first, n);
+
 	(void)arg;
-	return r->env->map(r, c, first, n);
+	return error == ENV_MAPPED ? 0 : error;
 }
 
 int pages_map(struct resident *r, uint64_t c, uint32_t pages)
@@ -349,6 +351,7 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 {
 	struct chunk *k = &r->chunk[c];
 	uint32_t filled = r->mark[c].filled, first = 0;
+	bool stale = false;
 	int error = 0;
 
 	if (k->state == CHUNK_EVICTING)
@@ -359,7 +362,11 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 		/* The faulter goes on while the other pages are mapped. */
 		first = filled & 1u << page;
 		chunk_mark_holes(r, c, first, false);
-		error = pages_map(r, c, first);
+		error = first ? r->env->map(r, c, page, 1) : 0;
+		/* It was mapped after the message was sent, and the others with it, or they fault. */
+		stale = error == ENV_MAPPED;
+		if (error == ENV_MAPPED)
+			error = 0;
 		if (error == -ENOMEM) {
 			client_trouble(r, error);
 			chunk_block(r, c, page);
@@ -367,6 +374,8 @@ void chunk_show(struct resident *r, uint64_t c, unsigned page)
 		}
 		pages_wake(r, c, first);
 	}
+	if (stale)
+		return;
 	if (!error)
 		error = pages_map(r, c, filled & ~chunk_holes(r, c) & ~first);
 	if (error)

@@ -7,6 +7,7 @@
 #include "node/times.h"
 #include "resident.h"
 #include "resident_calls.h"
+#include "resident_env.h"
 #include "state/lookout.h"
 #include "state/worker.h"
 #include "uffd.h"
@@ -177,14 +178,14 @@ int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 
 int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 {
-	unsigned holes = 0; /* pages that the client has punched out: they are zeros now */
+	unsigned already = 0;
 	int error;
 
 	call_begin(r);
 	error = uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
-			      &holes);
+			      &already);
 	call_end(r);
-	return error;
+	return !error && already == n ? ENV_MAPPED : error;
 }
 
 void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n)

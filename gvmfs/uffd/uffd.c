@@ -75,7 +75,7 @@ int uffd_zero(int fd, uint64_t address, size_t bytes, size_t *done)
 	return 0;
 }
 
-int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
+int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *already)
 {
 	unsigned again = 0;
 	size_t done = 0, zeroed;
@@ -99,6 +99,7 @@ int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 				return -EAGAIN;
 			continue;
 		case EEXIST:
+			++*already;
 			break;
 		case EFAULT: /* the file has no such page */
 			r = uffd_zero(fd, address + done, GVM_PAGE_BYTES, &zeroed);
@@ -106,7 +107,6 @@ int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes)
 				continue; /* by now the file has it: map that */
 			if (r < 0)
 				return r;
-			++*holes;
 			break;
 		default:
 			return -errno;

@@ -20,10 +20,10 @@ int uffd_copy(int fd, uint64_t address, const void *from, size_t bytes, bool wak
 /* The same with zeros, and never wakes. */
 int uffd_zero(int fd, uint64_t address, size_t bytes, size_t *done);
 /*
- * Maps pages that the memory's file has. A page that the file lacks is filled with zeros, and adds
- * 1 to *holes; a page that is mapped already is skipped. Never wakes.
+ * Maps pages that the memory's file has. A page that the file lacks is filled with zeros; one that is mapped already is
+ * skipped, and adds 1 to *already. Never wakes.
  */
-int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *holes);
+int uffd_continue(int fd, uint64_t address, size_t bytes, unsigned *already);
 int uffd_wake(int fd, uint64_t address, size_t bytes);
 /* Makes every access to these pages fail with SIGBUS. Needs Linux 6.6: uffd_knows_poison(). */
 int uffd_poison(int fd, uint64_t address, size_t bytes);

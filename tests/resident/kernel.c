@@ -161,6 +161,7 @@ int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, 
 int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 {
 	uint32_t at = (uint32_t)c * GVM_CHUNK_PAGES + first;
+	unsigned already = 0;
 
 	(void)r;
 	world_call();
@@ -172,9 +173,10 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 			return -ENOMEM;
 		if (!world.page[at].present)
 			page_alloc(at, 0);
+		already += world.page[at].mapped;
 		world.page[at].mapped = true;
 	}
-	return 0;
+	return already == n ? ENV_MAPPED : 0;
 }
 
 void env_wake(struct resident *r, uint64_t c, unsigned first, unsigned n)
