@@ -83,6 +83,7 @@ enum ivy_mutant {
 	IVY_MUTANT_BEAT_LATER,		 /* an answer renews leases that began after its question */
 	IVY_MUTANT_BEAT_CARRIED,	 /* a carrier answers, before the home has */
 	IVY_MUTANT_BEAT_LOST,		 /* a carrier that is silent is asked again and again */
+	IVY_MUTANT_BEAT_DOUBTED,	 /* a carrier keeps a node alive that cannot be reached */
 	IVY_MUTANT_RUN_VERSIONS,	 /* what is said of a page is said of the next one */
 	IVY_MUTANT_AHEAD_OWNED,		 /* a page is granted as zeros though it is owned */
 	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it */
@@ -339,6 +340,7 @@ struct ivy_pair {
 	u16 via;      /* the node that carries BEATs there; IVY_NONE: they go there directly */
 	bool carried; /* the last one went to that node, and has no answer yet */
 	bool other;
+	bool doubt; /* see ivy_pair_doubt() */
 };
 
 /* BEATs that are to be carried to a home together. */

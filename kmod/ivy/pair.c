@@ -175,6 +175,17 @@ bool ivy_pair_other(struct ivy_pairs *ps, u16 node)
 
 /* ---- another node's leases ---- */
 
+void ivy_pair_doubt(struct ivy_pairs *ps, u16 node)
+{
+	struct ivy_pair *pair;
+
+	lock(ps);
+	pair = ivy_pair_get(ps, node);
+	if (pair)
+		pair->doubt = true;
+	unlock(ps);
+}
+
 bool ivy_pair_its_begin(struct ivy_pairs *ps, u16 node, u64 lease)
 {
 	struct ivy_pair *pair;
@@ -243,16 +254,23 @@ static u16 carrier_of(const struct ivy_pairs *ps, u16 node)
 	return IVY_NONE;
 }
 
-static struct ivy_beat beat_answer(struct ivy_pairs *ps, const struct ivy_beat *b)
+static struct ivy_beat beat_answer(struct ivy_pairs *ps, const struct ivy_beat *b, u16 from)
 {
 	struct ivy_pair *pair = ivy_pair_get(ps, b->node);
 	struct ivy_beat answer = {.node = b->node, .ver = b->ver, .who = IVY_NONE, .inc = b->inc};
+	bool doubt = pair && pair->doubt && !IVY_MUTANT(BEAT_DOUBTED);
 
+	if (pair && from == b->node)
+		pair->doubt = false;
+	if (doubt && from != b->node) {
+		answer.flags = IVY_F_OTHER;
+		return answer;
+	}
 	if (!IVY_MUTANT(BEAT_UNREAD) && (!pair || pair->its_sum != b->who)) {
 		answer.flags = IVY_F_OTHER;
 	} else if (pair) {
 		pair->its_at = now(ps);
-		answer.who = carrier_of(ps, b->node);
+		answer.who = doubt ? IVY_NONE : carrier_of(ps, b->node);
 	}
 	return answer;
 }
@@ -289,7 +307,7 @@ static void rx_beats(struct ivy_pairs *ps, const struct ivy_msg *m)
 
 		if (b.node == ps->p.id)
 			continue;
-		b = beat_answer(ps, &b);
+		b = beat_answer(ps, &b, m->src);
 		ivy_list_put_beat(ps->list, answer.count++, &b);
 	}
 	if (answer.count)
@@ -303,7 +321,7 @@ static void rx_beat(struct ivy_pairs *ps, const struct ivy_msg *m)
 	if (m->to == ps->p.id && m->count) {
 		rx_beats(ps, m);
 	} else if (m->to == ps->p.id || IVY_MUTANT(BEAT_CARRIED)) {
-		b = m->to == ps->p.id ? beat_answer(ps, &b) : b;
+		b = m->to == ps->p.id ? beat_answer(ps, &b, m->src) : b;
 		beaten_send(ps, m->to, &b);
 	} else if (!m->count && m->to != m->src) {
 		ivy_carry_add(ps, m->to, &b);

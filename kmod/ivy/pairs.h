@@ -75,6 +75,12 @@ u64 ivy_pair_my_sent(struct ivy_pairs *pairs, u16 node);
 /* Whether the last answer said OTHER. */
 bool ivy_pair_other(struct ivy_pairs *pairs, u16 node);
 
+/*
+ * The other node has not answered this one in time: its next BEAT is to come from itself, so that a
+ * node is not alive for ever that this one cannot reach, and others wait for.
+ */
+void ivy_pair_doubt(struct ivy_pairs *pairs, u16 node);
+
 /* The other node has that lease from this one; false: no memory. */
 bool ivy_pair_its_begin(struct ivy_pairs *pairs, u16 node, u64 lease);
 void ivy_pair_its_end(struct ivy_pairs *pairs, u16 node, u64 lease);

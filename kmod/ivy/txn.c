@@ -347,6 +347,25 @@ void ivy_txn_node_joined(struct ivy *c, u16 node)
 			t->due = 0;
 }
 
+/* Whom it waits for. */
+static void txn_doubt(struct ivy *c, const struct ivy_txn *t)
+{
+	const struct ivy_home *h = t->home;
+	u16 node;
+
+	if (!c->p.pairs)
+		return;
+	if (t->phase == IVY_PH_INV) {
+		for (node = ivy_set_next(&h->set, 0); node != IVY_NONE;
+		     node = ivy_set_next(&h->set, (u16)(node + 1)))
+			ivy_pair_doubt(c->p.pairs, node);
+		return;
+	}
+	if (t->phase == IVY_PH_GIVE)
+		ivy_pair_doubt(c->p.pairs, h->owner);
+	ivy_pair_doubt(c->p.pairs, t->phase == IVY_PH_SEEK ? t->seek : ivy_who_node(t->who));
+}
+
 void ivy_txn_tick(struct ivy *c)
 {
 	struct ivy_txn *t;
@@ -355,6 +374,7 @@ void ivy_txn_tick(struct ivy *c)
 		if (ivy_now(c) < t->due || IVY_MUTANT(NO_RETRY))
 			continue;
 		c->stats.retries++;
+		txn_doubt(c, t);
 		ivy_txn_send(c, t);
 	}
 }

@@ -52,6 +52,7 @@ static struct ivy_pairs *pairs[NODES];
 static struct queue queues[NODES]; /* to that node */
 static bool carries;		   /* as soon as two nodes have leases */
 static u64 carried;		   /* messages that brought more than one BEAT */
+static bool cut;		   /* between the home and node 2 */
 static u64 now, seed, random_state, starts;
 static u64 sent[IVY_TYPES];
 static bool memory_short; /* now and then */
@@ -73,6 +74,8 @@ static void put(u8 region, u16 dst, const struct ivy_msg *m)
 
 	sent[m->type]++;
 	carried += m->type == IVY_BEAT && m->count > 1;
+	if (cut && ((m->src == HOME && dst == OTHER) || (m->src == OTHER && dst == HOME)))
+		return;
 	if (q->n == QUEUED)
 		return;
 	q->n++;
@@ -486,9 +489,11 @@ static void late_answer(void)
 
 /*
  * Everything happens in time, in ten leases, while so many regions are in use by both. After half
- * of it nothing reaches the carrier any more, if it is to be lost; the home still hears of it.
+ * of it nothing reaches the carrier any more, if it is to be lost; the home still hears of it. Or
+ * the connection between the home and the other one is broken, over which the home has asked
+ * something.
  */
-static void quiet(u8 used, bool lost)
+static void quiet(u8 used, bool lost, bool broken)
 {
 	u64 until, half;
 	u8 r, i;
@@ -498,6 +503,10 @@ static void quiet(u8 used, bool lost)
 	carried = 0;
 	half = now + 5 * LEASE_NS;
 	for (until = now + 10 * LEASE_NS; now < until; now += STEP_NS) {
+		if (broken && !cut && now > half) {
+			cut = true;
+			ivy_pair_doubt(pairs[HOME], OTHER);
+		}
 		for (r = 0; r < REGIONS; r++) {
 			for (i = USER; i < NODES && r < used; i++)
 				ivy_fault(sides[r][i].core, 0, IVY_LOOK);
@@ -515,17 +524,20 @@ static void quiet(u8 used, bool lost)
 		}
 	}
 	for (r = 0; r < used; r++)
-		for (i = lost ? OTHER : USER; i < NODES; i++)
+		for (i = lost ? OTHER : USER; i < (broken ? OTHER : NODES); i++)
 			if (ivy_stats(sides[r][i].core)->lease_expiries ||
 			    !ivy_lease_live(sides[r][i].core, HOME, false))
 				printf("a lease ended, and nothing was wrong with it\n"), exit(1);
+	if (broken && ivy_peer_get(sides[0][HOME].core, OTHER)->its_state == IVY_LEASE_LIVE)
+		printf("a node is alive for ever that does not answer\n"), exit(1);
+	cut = false;
 	end();
 }
 
 /* How many messages of leases are sent to the home then. */
 static u64 quiet_messages(u8 used)
 {
-	quiet(used, false);
+	quiet(used, false, false);
 	return sent[IVY_LEASE] + sent[IVY_BEAT];
 }
 
@@ -533,12 +545,13 @@ static u64 quiet_messages(u8 used)
 static void carriers(void)
 {
 	carries = true;
-	quiet(REGIONS, false);
+	quiet(REGIONS, false, false);
 	printf("of %llu BEATs %llu brought those of both\n", (unsigned long long)sent[IVY_BEAT],
 	       (unsigned long long)carried);
 	if (!ivy_mutant && carried < 30)
 		printf("they are not carried together\n"), exit(1);
-	quiet(REGIONS, true);
+	quiet(REGIONS, true, false);
+	quiet(REGIONS, false, true);
 	carries = false;
 }
 
