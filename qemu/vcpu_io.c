@@ -29,6 +29,17 @@ static bool can_forward(void)
 }
 
 /*
+ * There is no answer: node 0 is lost, or the guest has ended. The vCPU does not go on with what
+ * no device said; it stops here, or with the process.
+ */
+static void hold(CPUState *cpu)
+{
+    while (!qatomic_read(&cpu->stop)) {
+        g_usleep(1000);
+    }
+}
+
+/*
  * QEMU 7.2 takes the big lock for every access to a region; the vCPU gives it
  * up while it waits. Nothing of QEMU's that it relies on can change meanwhile:
  * the lock was taken for this callback alone.
@@ -43,6 +54,9 @@ static int call_unlocked(struct vcpu_frame *f, struct vcpu_frame *answer,
         qemu_mutex_unlock_iothread();
     }
     err = vcpu_router_call(vcpu_place->router, 0, f, answer, body);
+    if (err) {
+        hold(current_cpu);
+    }
     if (locked) {
         qemu_mutex_lock_iothread();
     }

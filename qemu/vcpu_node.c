@@ -6,14 +6,14 @@
  *     -object 'dsm-vcpus,id=v,node=1,cpus=0-3@0;;4-7@1,hosts=10.0.0.1:9999;;10.0.0.2:9999,key=k'
  *
  * The machine is the same on all nodes; node 0 has the devices and what the guest boots. When the
- * machine is complete, a node waits for all others, and the vCPUs begin. A node that is lost ends the
- * guest on all others, at once: no vCPU runs on with memory or interrupts that are gone.
+ * machine is complete, a node waits for all others; node 0 then lets the vCPUs begin, on all.
  */
 #include "qemu/osdep.h"
 #include "qemu/error-report.h"
 #include "qemu/main-loop.h"
 #include "qemu/rcu.h"
 #include "qapi/error.h"
+#include "qapi/qapi-types-qom.h"
 #include "crypto/secret.h"
 #include "qom/object_interfaces.h"
 #include "sysemu/runstate.h"
@@ -22,6 +22,7 @@
 
 #include "vcpu_io.h"
 #include "vcpu_irq.h"
+#include "vcpu_life.h"
 #include "vcpu_machine.h"
 #include "vcpu_place.h"
 #include "vcpu_router.h"
@@ -32,9 +33,7 @@ extern bool tb_source_is_shared;
 #define TYPE_DSM_VCPUS "dsm-vcpus"
 OBJECT_DECLARE_SIMPLE_TYPE(DsmVcpus, DSM_VCPUS)
 
-#define EXIT_LOST    125
-#define START_MS     60000
-#define FAREWELL_MS  2000
+#define START_MS  60000
 
 struct DsmVcpus {
     Object parent_obj;
@@ -46,18 +45,10 @@ struct DsmVcpus {
     struct vcpu_map map;
     struct vcpu_addr *addrs;
     Notifier done, leaving;
-    bool ending;    /* atomic: the guest has ended, and so may the others */
+    DsmVcpusOnLoss on_loss;
 };
 
 /* ---- what other nodes say ---- */
-
-static void end_came(DsmVcpus *v)
-{
-    qatomic_set(&v->ending, true);
-    qemu_mutex_lock_iothread();
-    qemu_system_shutdown_request(SHUTDOWN_CAUSE_HOST_QMP_QUIT);
-    qemu_mutex_unlock_iothread();
-}
 
 static void frame_came(void *opaque, const struct vcpu_frame *f)
 {
@@ -76,24 +67,23 @@ static void frame_came(void *opaque, const struct vcpu_frame *f)
     case VCPU_PCI_CONFIG:
         vcpu_irq_came(f);
         break;
+    case VCPU_STOP:
+    case VCPU_STOPPED:
+    case VCPU_CONT:
+    case VCPU_RESET:
+    case VCPU_READY:
+    case VCPU_ASK:
     case VCPU_END:
-        end_came(opaque);
+        vcpu_life_came(f);
         break;
     default:
         break;
     }
 }
 
-/* The big lock is not taken: whoever holds it may be what hangs. */
 static void peer_lost(void *opaque, unsigned node, const char *why)
 {
-    DsmVcpus *v = opaque;
-
-    if (qatomic_read(&v->ending)) {
-        return;
-    }
-    fprintf(stderr, "gvm: %s; the guest had vCPUs there and ends\n", why);
-    _exit(EXIT_LOST);
+    vcpu_life_lost(node, why);
 }
 
 static void noted(void *opaque, const char *text)
@@ -103,6 +93,7 @@ static void noted(void *opaque, const char *text)
 
 static void reader_thread(void *opaque, bool begins)
 {
+    vcpu_place_serves = begins;
     if (begins) {
         rcu_register_thread();
     } else {
@@ -143,6 +134,7 @@ static void router_start(DsmVcpus *v)
     /* Nobody runs yet who could need the lock; what comes waits for it. */
     qatomic_set(&v->place.router, router);
     vcpu_router_wait_up(router, UINT32_MAX / 2);
+    vcpu_life_begin(v->on_loss == DSM_VCPUS_ON_LOSS_PAUSE);
 }
 
 static void machine_done(Notifier *notifier, void *data)
@@ -159,17 +151,7 @@ static void machine_done(Notifier *notifier, void *data)
 /* The guest has ended here, and its QEMU ends. */
 static void leaving(Notifier *notifier, void *data)
 {
-    DsmVcpus *v = container_of(notifier, DsmVcpus, leaving);
-    struct vcpu_frame f = { .type = VCPU_END, .value = VCPU_CAUSE_SHUTDOWN };
-
-    if (!v->place.router) {
-        return;
-    }
-    qatomic_set(&v->ending, true);
-    if (!v->node) {
-        vcpu_router_send_all(v->place.router, &f);
-        vcpu_router_flush(v->place.router, FAREWELL_MS);
-    }
+    vcpu_life_leaving();
 }
 
 /* "unix:/path" or "10.0.0.1:9999" */
@@ -234,6 +216,9 @@ static void vcpus_complete(UserCreatable *uc, Error **errp)
     v->place.node = v->node;
     v->place.map = &v->map;
     vcpu_place = &v->place;
+    if (v->node) {
+        autostart = 0;    /* node 0 says when */
+    }
     tb_source_is_shared = true;    /* by TCG on all nodes */
     v->done.notify = machine_done;
     qemu_add_machine_init_done_notifier(&v->done);
@@ -260,6 +245,16 @@ STRING_PROPERTY(cpus)
 STRING_PROPERTY(hosts)
 STRING_PROPERTY(key)
 
+static int get_on_loss(Object *obj, Error **errp)
+{
+    return DSM_VCPUS(obj)->on_loss;
+}
+
+static void set_on_loss(Object *obj, int value, Error **errp)
+{
+    DSM_VCPUS(obj)->on_loss = value;
+}
+
 static void vcpus_class_init(ObjectClass *oc, void *data)
 {
     UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
@@ -269,6 +264,8 @@ static void vcpus_class_init(ObjectClass *oc, void *data)
     object_class_property_add_str(oc, "cpus", get_cpus, set_cpus);
     object_class_property_add_str(oc, "hosts", get_hosts, set_hosts);
     object_class_property_add_str(oc, "key", get_key, set_key);
+    object_class_property_add_enum(oc, "on-loss", "DsmVcpusOnLoss",
+                                   &DsmVcpusOnLoss_lookup, get_on_loss, set_on_loss);
 }
 
 static void vcpus_init(Object *obj)

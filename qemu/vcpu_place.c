@@ -5,6 +5,7 @@
 #include "vcpu_map.h"
 
 struct vcpu_place *vcpu_place;
+__thread bool vcpu_place_serves;
 
 bool vcpu_place_elsewhere(int cpu_index)
 {

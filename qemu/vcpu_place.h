@@ -25,5 +25,10 @@ extern struct vcpu_place *vcpu_place;
 bool vcpu_place_elsewhere(int cpu_index);
 /* Whether this is a node other than 0, which has no devices. */
 bool vcpu_place_forwards(void);
+/*
+ * Whether this thread does what another node's vCPUs ask for: as a vCPU's own, it may not wait for that
+ * node.
+ */
+extern __thread bool vcpu_place_serves;
 
 #endif

@@ -156,7 +156,7 @@ static const struct type types[] = {
 	[VCPU_RESET]	  = { "RESET", reset_valid, 0, 0, .way = FROM_0 },
 	[VCPU_READY]	  = { "READY", NULL, 0, 0, .way = TO_0 },
 	[VCPU_ASK]	  = { "ASK", ask_valid, 0, 0, TO_0, .cpu = true, .value = true },
-	[VCPU_END]	  = { "END", end_valid, 0, 0, FROM_0, .value = true },
+	[VCPU_END]	  = { "END", end_valid, 0, 0, ANY, .value = true },
 	[VCPU_CLOCK]	  = { "CLOCK", NULL, 0, 0, TO_0, .value = true, .request = true },
 	[VCPU_CLOCK_IS]	  = { "CLOCK_IS", NULL, 16, 16, FROM_0, .value = true, .answer = true },
 };

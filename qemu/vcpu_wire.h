@@ -70,7 +70,7 @@ enum vcpu_type {
 /* value of IO_DONE */
 enum vcpu_io_result { VCPU_IO_OK = 0, VCPU_IO_ERROR = 1, VCPU_IO_NO_DEVICE = 2 };
 
-/* value of ASK and END: what a node asks of node 0, and why node 0 ends the guest */
+/* value of ASK and END: what a node asks of node 0, and why node 0 has ended the guest */
 enum vcpu_cause {
 	VCPU_CAUSE_SHUTDOWN = 1,
 	VCPU_CAUSE_RESET = 2, /* ASK only */

@@ -23,6 +23,7 @@ enum order {
 	TRIPLE_FAULT,
 	OFF,
 	PANIC,
+	SUSPEND,
 };
 
 enum load { REST, WORK };
@@ -533,11 +534,12 @@ static void litmus_run(unsigned other, unsigned batches)
 
 /* ---- life ---- */
 
-static void power_off(void)
+/* ACPI's states: 0 off, 1 suspended to RAM. */
+static void sleep_as(unsigned type)
 {
 	pci_write(1, 3, 0x40, 0x601);
 	pci_write(1, 3, 0x80, 1);
-	out16(0x604, 0x2000);
+	out16(0x604, (uint16_t)(0x2000 | type << 10));
 }
 
 static void carry_out(void)
@@ -561,10 +563,13 @@ static void carry_out(void)
 		__asm__ volatile("ud2");
 		break;
 	case OFF:
-		power_off();
+		sleep_as(0);
 		break;
 	case PANIC:
 		out8(0x505, 1);
+		break;
+	case SUSPEND:
+		sleep_as(1);
 		break;
 	}
 	fence();

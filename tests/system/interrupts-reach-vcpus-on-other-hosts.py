@@ -15,24 +15,25 @@ BATCHES = 5000 if os.environ.get("GVM_LONG") else 50
 
 
 def interrupts(l, shared, how, asks, takes):
-    handled, wrong, *_ = shared.does({"MSI-X": bare.DISK_MSIX, "a line": bare.DISK_INTX}[how], asks, takes, COUNT,
-                                     seconds=60)
+    order = {"MSI-X": bare.DISK_MSIX, "a line": bare.DISK_INTX}[how]
+    handled, wrong, *_ = shared.does(order, asks, takes, COUNT, seconds=60)
     l.log("%s: vCPU %d asks, vCPU %d has %d interrupts, and %d others", how, asks, takes, handled, wrong)
-    expect((handled, wrong) == (COUNT, 0), "of %d interrupts by %s vCPU %d had %d, and there were %d others", COUNT, how,
-           takes, handled, wrong)
+    expect((handled, wrong) == (COUNT, 0), "of %d interrupts by %s vCPU %d had %d, and there were %d others",
+           COUNT, how, takes, handled, wrong)
 
 
 def litmus(l, shared, one, other):
     """Each of what is forbidden is not seen."""
     tries, stores, messages, counts, seen, *_ = shared.does(bare.LITMUS, one, other, BATCHES, seconds=60)
     l.log("vCPUs %d and %d: %d tries, in %d of which both saw the other", one, other, tries, seen)
-    expect((stores, messages, counts) == (0, 0, 0), "store buffering %d, message passing %d, locked counters %d", stores,
-           messages, counts)
+    expect((stores, messages, counts) == (0, 0, 0), "store buffering %d, message passing %d, locked counters %d",
+           stores, messages, counts)
 
 
 def test(l):
-    shared = bare.Bare(l, [0, 0, 1, 1], ["-blockdev", "driver=null-co,node-name=disk,read-zeroes=on,size=1048576", "-device",
-                                         "virtio-blk-pci,drive=disk,disable-modern=on"])
+    disk = ["-blockdev", "driver=null-co,node-name=disk,read-zeroes=on,size=1048576",
+            "-device", "virtio-blk-pci,drive=disk,disable-modern=on"]
+    shared = bare.Bare(l, [0, 0, 1, 1], disk)
     shared.start(0)
     shared.start(1)
     shared.up()

@@ -15,14 +15,20 @@ class Monitor:
         self.socket.settimeout(30)
         self.socket.connect(path)
         self.file = self.socket.makefile("rw")
+        self.events = []  # that came before answers
         json.loads(self.file.readline())
         self.do("qmp_capabilities")
 
-    def do(self, command, **arguments):
+    def tell(self, command, **arguments):
+        """Waits for no answer."""
         self.file.write(json.dumps({"execute": command, "arguments": arguments}) + "\n")
         self.file.flush()
+
+    def do(self, command, **arguments):
+        self.tell(command, **arguments)
         while True:
             answer = json.loads(self.file.readline())
             if "return" in answer:
                 return answer["return"]
             expect("error" not in answer, "%s: %s", command, answer)
+            self.events.append(answer)

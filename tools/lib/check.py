@@ -22,7 +22,8 @@ Suites (all of them but full and debug if none is named):
              each of the kernels that only one test has else. Takes some half an hour, and the first
              time a quarter of an hour more to build that kernel
 
---full adds full to the suites that are named, or to all the others but debug; --long adds debug.
+--full adds full to the suites that are named, or to all the others but debug; --long adds debug,
+and some tests do more then (GVM_LONG).
 
 What tests need beside the build (guests' kernels, headers, images, a patched QEMU) is fetched and
 built before any of them runs: that alone with --prepare. A test fetches nothing. The cache is
@@ -322,6 +323,8 @@ def main():
     watch, log = Watch(run, folder), KernelLog(run)
     suites = ((suites or [*SUITES, "compile", "sanitized"])
               + (["full"] if "--full" in options else []) + (["debug"] if "--long" in options else []))
+    if "--long" in options:
+        os.environ["GVM_LONG"] = "1"
     check = Check(suites, folder, run, "--fresh" in options)
     try:
         check.everything("--prepare" in options)
