@@ -34,9 +34,10 @@ def not_saved(l):
     nodes = [shared.start(0), shared.start(1)]
     shared.up()
     for node in (0, 1):
-        for command in ("savevm x", "migrate -d tcp:127.0.0.1:1"):
+        for command in ("savevm x", "loadvm x", "migrate -d tcp:127.0.0.1:1"):
             said = shared.monitor(node).do("human-monitor-command", **{"command-line": command})
             expect("can be neither saved nor migrated" in said, "node %d, %s: %s", node, command, said)
+    shared.goes_on()
     shared.monitor(0).do("quit")
     for process in nodes:
         expect(process.wait(5) == 0, "status %s", process.popen.returncode)

@@ -14,7 +14,7 @@ from lab import expect, wait_for
 
 def test(l):
     vmlinux, initramfs = image.image("fill", lab.BUILD)
-    words = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 tsc=reliable no_timer_check job=cpus cpus=2"
+    words = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 tsc=reliable no_timer_check mitigations=off nokaslr cryptomgr.notests audit=0 apparmor=0 random.trust_cpu=on job=cpus cpus=2"
     shared = bare.Shared(l, [0, 1], ["-serial", "stdio", "-kernel", vmlinux, "-initrd", initramfs,
                                      "-append", words], ram="128M")
     second, first = shared.start(1), shared.start(0)
