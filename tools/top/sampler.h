@@ -13,13 +13,17 @@ struct top_sampler {
 	unsigned count;
 	uint64_t interval_ns;
 	/* private */
-	pthread_mutex_t lock;
-	struct top_sample *newest; /* not taken yet; lock */
+	pthread_mutex_t lock; /* of what follows */
+	pthread_cond_t changed;
+	struct top_sample *newest; /* not taken yet */
+	bool over, ended;
 	int fd;
 };
 
-/* Begins to take them, the first at once, until the process ends. 0 or a negative errno. */
+/* Begins to take them, the first at once. 0 or a negative errno. */
 int top_sampler_start(struct top_sampler *sampler);
+/* Takes no more. A thread that a gvmfs holds up is left behind: it and what it has go with the process. */
+void top_sampler_stop(struct top_sampler *sampler);
 /* Readable when there is one. */
 static inline int top_sampler_fd(const struct top_sampler *sampler)
 {

@@ -305,5 +305,12 @@ int top_screen_run(struct top_sampler *sampler, enum top_sort sort, const struct
 	}
 	endwin();
 	top_nodes_close(&s.nodes);
+	top_sampler_stop(sampler);
+	top_sample_free(s.before);
+	top_sample_free(s.now);
+	top_lines_free(&s.lines);
+	free(s.mount);
+	free(s.region);
+	close(signals);
 	return 0;
 }
