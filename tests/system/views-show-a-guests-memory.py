@@ -137,8 +137,8 @@ def shows_what_is_mapped(region):
     """Also what the kernel alone has yet, and leaves it there."""
     with open(region, "r+b") as f, mmap.mmap(f.fileno(), SIZE) as m:
         m[5 * MIB:5 * MIB + 5] = b"dirty"
-        before = cached(region)  # some of it is what was read above, and may go
         expect(content(region + ".core", HEAD + 5 * MIB, 5) == b"dirty", "what is not written back is not shown")
+        before = cached(region)  # after what was read above of the file itself, some of which may go
         content(region + ".core", 0, HEAD + SIZE)
         after = cached(region)
         expect(1 <= after <= before, "%d pages were here, now %d", before, after)

@@ -203,6 +203,9 @@ static const char *advice(int rc)
 	case -EACCES:
 		return "; in a folder of the mount that belongs to this user it may be made: name that with "
 		       "--mount";
+	case -EROFS:
+		return "; where there is a region NAME, NAME.core, NAME.low and NAME.high are views of it: take "
+		       "another name";
 	case -ENOTCONN:
 	case -ECONNABORTED: /* asked in the moment when it went */
 		return "; the gvmfs of this mount was killed: start it again in the same place";
