@@ -8,6 +8,7 @@ from the fast path. Another host's show what its nodes have."""
 import errno
 import mmap
 import os
+import shutil
 import struct
 import subprocess
 
@@ -52,7 +53,7 @@ def loads(path):
     return [(paddr, offset - HEAD, size) for kind, _, offset, _, paddr, size in found if kind == 1]
 
 
-def shows_the_region(region):
+def shows_the_region(l, region):
     os.setxattr(region, "user.gvm.core", b"low %d" % LOW)
     expect(loads(region + ".core") == [(0, 0, LOW), (1 << 32, LOW, SIZE - LOW)], "loads are %s", loads(region + ".core"))
     with open(region, "rb") as f:
@@ -73,6 +74,10 @@ def shows_the_region(region):
         expect(m[100:2 * HEAD] == core[100:2 * HEAD], "a private mapping of .core is something else")
     os.fsync(fd)
     os.close(fd)
+    for copy in (lambda a, b: l.run("cp", "-a", a, b), shutil.copyfile):  # with holes, and by sendfile(2)
+        copy(region + ".core", l.path("copy"))
+        with open(l.path("copy"), "rb") as f:
+            expect(f.read() == core, "a copy of .core is something else")
 
 
 def sparse(mount):
@@ -196,7 +201,7 @@ def test(l):
     mount = Mount(l, nodes)
     region = mount.region("ram", SIZE)
     l.write(region, 0, SIZE, 1)
-    shows_the_region(region)
+    shows_the_region(l, region)
     sparse(mount)
     cannot_be_changed(mount, region)
     gives_way(mount)
