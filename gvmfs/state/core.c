@@ -11,6 +11,7 @@
 
 #define PC_FROM 0xe0000000ull /* with so much RAM, machine pc leaves a hole of 1 GiB */
 #define PC_LOW	0xc0000000ull
+#define CORE_BEFORE_MAX (1ull << 46) /* more physical addresses hardly any CPU has */
 #define HEADERS_MAX 8u /* a note, and of each range its own address and its part of the kernel's text */
 
 uint64_t core_low_guess(uint64_t size)
@@ -20,12 +21,14 @@ uint64_t core_low_guess(uint64_t size)
 
 void core_ranges(const struct core_facts *facts, uint64_t size, struct core_range ranges[2])
 {
-	uint64_t low = facts->low_bytes ? facts->low_bytes : core_low_guess(size);
+	uint64_t before = facts->before_bytes, low = facts->low_bytes ? facts->low_bytes : core_low_guess(before + size);
+	uint64_t below = low > before ? low - before : 0;
 
-	if (low > size)
-		low = size;
-	ranges[0] = (struct core_range){ .bytes = low };
-	ranges[1] = (struct core_range){ .gpa = CORE_HIGH_GPA, .off = low, .bytes = size - low };
+	if (below > size)
+		below = size;
+	ranges[0] = (struct core_range){ .gpa = before, .bytes = below };
+	ranges[1] = (struct core_range){ .gpa = CORE_HIGH_GPA + (before > low ? before - low : 0), .off = below,
+					 .bytes = size - below };
 }
 
 struct core_part core_part(enum core_view view, const struct core_facts *facts, uint64_t size)
@@ -115,14 +118,17 @@ void core_elf(const struct core_facts *facts, uint64_t size, uint8_t elf[CORE_EL
 		.e_phentsize = sizeof(Elf64_Phdr),
 	};
 	Elf64_Phdr ph[HEADERS_MAX];
+	uint64_t direct_map = facts->direct_map;
 	struct core_range ranges[2];
 	unsigned count = 0;
 
 	core_ranges(facts, size, ranges);
+	if (direct_map > UINT64_MAX - (ranges[1].gpa + ranges[1].bytes)) /* no kernel's */
+		direct_map = 0;
 	note_add(ph, &count, facts);
 	for (unsigned i = 0; i < 2; i++)
-		load_add(ph, &count, ranges[i].off, ranges[i].gpa, facts->direct_map + ranges[i].gpa, ranges[i].bytes);
-	for (unsigned i = 0; i < 2 && facts->direct_map; i++)
+		load_add(ph, &count, ranges[i].off, ranges[i].gpa, direct_map + ranges[i].gpa, ranges[i].bytes);
+	for (unsigned i = 0; i < 2 && direct_map; i++)
 		text_add(ph, &count, &ranges[i], facts->phys_base);
 	eh.e_phnum = (Elf64_Half)count;
 	memset(elf, 0, CORE_ELF_BYTES);
@@ -136,6 +142,8 @@ static uint64_t *fact_named(struct core_facts *facts, const char *name)
 {
 	if (strcmp(name, "low") == 0)
 		return &facts->low_bytes;
+	if (strcmp(name, "before") == 0)
+		return &facts->before_bytes;
 	if (strcmp(name, "direct_map") == 0)
 		return &facts->direct_map;
 	if (strcmp(name, "phys_base") == 0)
@@ -148,6 +156,7 @@ static uint64_t *fact_named(struct core_facts *facts, const char *name)
 static bool facts_are_possible(const struct core_facts *f)
 {
 	return f->low_bytes <= CORE_HIGH_GPA && f->low_bytes % CORE_PAGE_BYTES == 0 &&
+	       f->before_bytes <= CORE_BEFORE_MAX && f->before_bytes % CORE_PAGE_BYTES == 0 &&
 	       (!f->direct_map || f->direct_map >> 56 == 0xff);
 }
 
@@ -183,11 +192,11 @@ bool core_facts_parse(struct core_facts *facts, const char *text, size_t bytes)
 
 size_t core_facts_print(const struct core_facts *facts, uint64_t size, char text[CORE_TEXT_MAX])
 {
-	struct core_range ranges[2];
-	size_t n;
+	uint64_t low = facts->low_bytes ? facts->low_bytes : core_low_guess(facts->before_bytes + size);
+	size_t n = (size_t)snprintf(text, CORE_TEXT_MAX, "low 0x%" PRIx64 "\n", low);
 
-	core_ranges(facts, size, ranges);
-	n = (size_t)snprintf(text, CORE_TEXT_MAX, "low 0x%" PRIx64 "\n", ranges[0].bytes);
+	if (facts->before_bytes)
+		n += (size_t)snprintf(text + n, CORE_TEXT_MAX - n, "before 0x%" PRIx64 "\n", facts->before_bytes);
 	if (facts->direct_map)
 		n += (size_t)snprintf(text + n, CORE_TEXT_MAX - n, "direct_map 0x%" PRIx64 "\nphys_base 0x%" PRIx64 "\n",
 				      facts->direct_map, facts->phys_base);

@@ -27,7 +27,8 @@
 
 /* What is known of a guest beside its memory. Hints: no content depends on them. */
 struct core_facts {
-	uint64_t low_bytes;  /* RAM below the PCI hole; 0: not known */
+	uint64_t low_bytes;  /* the guest's RAM below the PCI hole; 0: not known */
+	uint64_t before_bytes; /* RAM that comes before this region's: of a guest whose RAM is several regions */
 	uint64_t direct_map; /* virtual address of guest physical 0; 0: nothing is known of the kernel */
 	uint64_t phys_base;  /* guest physical address of CORE_KERNEL_BASE; may be negative */
 	uint64_t note_bytes; /* of the ELF note VMCOREINFO; 0: not known */
@@ -41,7 +42,7 @@ enum core_view { CORE_NONE, CORE_WHOLE, CORE_LOW, CORE_HIGH };
 
 /* The RAM that QEMU's machine `pc` has below the PCI hole, of so much. */
 uint64_t core_low_guess(uint64_t size);
-/* How a region of `size` lies in the guest: [0] below the PCI hole, [1] from 4 GiB on. Either may have no bytes. */
+/* How a region of `size` lies in the guest: [0] what is below the PCI hole, [1] what is from 4 GiB on. Either may have no bytes. */
 void core_ranges(const struct core_facts *facts, uint64_t size, struct core_range ranges[2]);
 /* What a view of a region of `size` shows: `head` bytes of its own, then this part of the region. */
 struct core_part {

@@ -70,6 +70,23 @@ static void memory_is_where_machines_have_it(void)
 	}
 }
 
+/* Of NUMA nodes, say. */
+static void memory_in_several_regions_goes_on(void)
+{
+	struct core_facts first = { .low_bytes = 2 * GIB }, second = { .low_bytes = 2 * GIB, .before_bytes = 1536 * MIB },
+			  third = { .low_bytes = 2 * GIB, .before_bytes = 3 * GIB };
+
+	core_elf(&first, 1536 * MIB, elf);
+	CHECK(off_of(0, false) == 0 && off_of(1536 * MIB, false) == ~0ull && off_of(CORE_HIGH_GPA, false) == ~0ull);
+	core_elf(&second, 1536 * MIB, elf);
+	CHECK(off_of(0, false) == ~0ull && off_of(1536 * MIB, false) == 0 && off_of(2 * GIB - 1, false) == 512 * MIB - 1);
+	CHECK(off_of(2 * GIB, false) == ~0ull && off_of(CORE_HIGH_GPA, false) == 512 * MIB);
+	CHECK_EQ(core_part(CORE_LOW, &second, 1536 * MIB).bytes, 512 * MIB);
+	core_elf(&third, 1536 * MIB, elf);
+	CHECK(off_of(CORE_HIGH_GPA + GIB, false) == 0 && off_of(CORE_HIGH_GPA, false) == ~0ull);
+	CHECK_EQ(core_part(CORE_LOW, &third, 1536 * MIB).bytes, 0);
+}
+
 static void kernel_is_where_it_was_put(void)
 {
 	struct core_facts facts = { .low_bytes = 2 * GIB, .direct_map = DIRECT_MAP, .phys_base = 0x3600000 };
@@ -114,6 +131,7 @@ static void nothing_that_can_be_set_leaves_the_region(void)
 	for (unsigned i = 0; i < 100000; i++) {
 		struct core_facts facts = {
 			.low_bytes = check_random() % 5 ? check_random() % (CORE_HIGH_GPA / 4096 + 1) * 4096 : 0,
+			.before_bytes = check_random() % 3 ? 0 : (check_random() >> (18 + check_random() % 46)) & ~4095ull,
 			.direct_map = check_random() % 3 ? check_random() | 0xffull << 56 : 0,
 			.phys_base = check_random() >> check_random() % 64,
 			.note_bytes = check_random() >> check_random() % 64,
@@ -143,7 +161,7 @@ static bool set(struct core_facts *facts, const char *text)
 static void text_is_taken_as_a_whole(void)
 {
 	static const char *const refused[] = {
-		"low", "low ", "low x", "low -1", "low 0x80000000\nhigh 5", "low 4097", "low 0x100001000", "phys_base 1 2",
+		"low", "low ", "low x", "low -1", "low 0x80000000\nhigh 5", "low 4097", "low 0x100001000", "phys_base 1 2", "before 5", "before 0x800000000000",
 		"direct_map 0x1000", "phys_base 99999999999999999999999", " low 4096",
 	};
 	struct core_facts facts = { .low_bytes = 4096, .phys_base = 7 }, before = facts;
@@ -177,6 +195,7 @@ static void only_names_with_these_endings_are_views(void)
 
 static const struct check_test tests[] = {
 	{ "memory-is-where-machines-have-it", memory_is_where_machines_have_it },
+	{ "memory-in-several-regions-goes-on", memory_in_several_regions_goes_on },
 	{ "the-kernel-is-where-it-was-put", kernel_is_where_it_was_put },
 	{ "the-note-comes-before-all-loads", note_comes_before_all_loads },
 	{ "nothing-that-can-be-set-leaves-the-region", nothing_that_can_be_set_leaves_the_region },

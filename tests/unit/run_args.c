@@ -198,6 +198,9 @@ static void pci_hole_is_where_the_machine_has_it(void)
 	CHECK_EQ(low_of("q -M q35,max-ram-below-4g=1G -m 2G"), GIB);
 	CHECK_EQ(low_of("q -M pc,max-ram-below-4g=3500M -m 8G"), 3 * GIB);
 	CHECK_EQ(low_of("q -M pc,max-ram-below-4g=2G -m 8G"), 2 * GIB);
+	CHECK_EQ(low_of("q -M q35 -m 4G -object memory-backend-ram,id=a,size=2G -object memory-backend-ram,id=b,size=2G "
+			"-numa node,memdev=a -numa node,memdev=b"),
+		 2 * GIB);
 	/* Not known: no guess is better than a wrong one. */
 	CHECK_EQ(low_of("q -m 8G"), 0);
 	CHECK_EQ(low_of("q -M virt -m 8G"), 0);

@@ -319,9 +319,12 @@ static int machine_rams_find(struct run_scan *s, struct qemu_facts *facts)
 static int rams_find(struct run_scan *s, struct qemu_facts *facts)
 {
 	int rc = machine_rams_find(s, facts);
+	uint64_t bytes = 0;
 
-	if (!rc && s->a->rams == 1)
-		s->a->low_bytes = run_machine_low(s->a->args[0], s->machine_type, s->a->ram[0].bytes, s->machine_most);
+	for (unsigned i = 0; i < s->a->rams && !rc; i++)
+		bytes += s->a->ram[i].bytes;
+	if (!rc)
+		s->a->low_bytes = run_machine_low(s->a->args[0], s->machine_type, bytes, s->machine_most);
 	for (unsigned i = 0; i < s->plugged_ids && !rc; i++) {
 		rc = ram_add_backend(s, s->plugged_id[i]);
 		if (!rc)

@@ -49,7 +49,7 @@ struct run_args {
 	bool probe; /* it only asks QEMU something (-version, -device help): there is no guest */
 	bool incoming;	    /* its state comes from another QEMU */
 	bool setuid_helper; /* something may be started that needs privileges of its own */
-	uint64_t low_bytes; /* of the machine's RAM, below the PCI hole; 0: not known, or it is several regions */
+	uint64_t low_bytes; /* of the machine's RAM, below the PCI hole; 0: not known */
 	unsigned rams;
 	struct run_ram ram[RUN_REGIONS_MAX];
 	unsigned configs;

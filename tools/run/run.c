@@ -271,11 +271,15 @@ static int regions_open(struct run *r)
 /* Where it is will be of use to who looks into the guest: gvm inspect. */
 static void low_tell(const struct run *r)
 {
-	char text[32];
-	int n = snprintf(text, sizeof(text), "low %llu", (unsigned long long)r->args.low_bytes);
+	unsigned long long before = 0, low = r->args.low_bytes;
+	char text[64];
 
-	if (r->args.low_bytes)
-		setxattr(r->region[0].path, GVM_XATTR_CORE, text, (size_t)n, 0);
+	for (unsigned i = 0; i < r->regions && low && !r->args.ram[i].plugged; i++) {
+		int n = snprintf(text, sizeof(text), "low %llu\nbefore %llu", low, before);
+
+		setxattr(r->region[i].path, GVM_XATTR_CORE, text, (size_t)n, 0);
+		before += r->region[i].bytes;
+	}
 }
 
 static int argv_build(struct run *r)
