@@ -42,7 +42,8 @@ enum core_view { CORE_NONE, CORE_WHOLE, CORE_LOW, CORE_HIGH };
 
 /* The RAM that QEMU's machine `pc` has below the PCI hole, of so much. */
 uint64_t core_low_guess(uint64_t size);
-/* How a region of `size` lies in the guest: [0] what is below the PCI hole, [1] what is from 4 GiB on. Either may have no bytes. */
+/* How a region of `size` lies in the guest: [0] what is below the PCI hole, [1] what is from 4 GiB on. Either may have
+ * no bytes. */
 void core_ranges(const struct core_facts *facts, uint64_t size, struct core_range ranges[2]);
 /* What a view of a region of `size` shows: `head` bytes of its own, then this part of the region. */
 struct core_part {
@@ -55,8 +56,8 @@ void core_elf(const struct core_facts *facts, uint64_t size, uint8_t elf[CORE_EL
 /* Whether this is one ELF note. */
 bool core_is_note(const uint8_t *note, size_t bytes);
 
-/* Facts but for the note as text: lines of "name value", numbers as strtoull() takes them. What the text does not name stays as it is.
- * False, and nothing changed, if it cannot be understood. */
+/* Facts but for the note as text: lines of "name value", numbers as strtoull() takes them. What the text does not name
+ * stays as it is. False, and nothing changed, if it cannot be understood. */
 bool core_facts_parse(struct core_facts *facts, const char *text, size_t bytes);
 /* All that holds for a region of `size`, with what is guessed. Returns the length. */
 size_t core_facts_print(const struct core_facts *facts, uint64_t size, char text[CORE_TEXT_MAX]);

@@ -161,7 +161,8 @@ static bool set(struct core_facts *facts, const char *text)
 static void text_is_taken_as_a_whole(void)
 {
 	static const char *const refused[] = {
-		"low", "low ", "low x", "low -1", "low 0x80000000\nhigh 5", "low 4097", "low 0x100001000", "phys_base 1 2", "before 5", "before 0x800000000000",
+		"low", "low ", "low x", "low -1", "low 0x80000000\nhigh 5", "low 4097", "low 0x100001000", "phys_base 1 2",
+		"before 5", "before 0x800000000000",
 		"direct_map 0x1000", "phys_base 99999999999999999999999", " low 4096",
 	};
 	struct core_facts facts = { .low_bytes = 4096, .phys_base = 7 }, before = facts;
