@@ -74,6 +74,7 @@ static void fiber_enter(struct fiber *f)
 {
 	struct fibers *set = f->set;
 
+	assert(!running && !f->ended);
 	running = f;
 	stack_leave(&set->home_fake, f->stack + GUARD_BYTES, FIBER_STACK_BYTES);
 	swapcontext(&set->home, &f->context);

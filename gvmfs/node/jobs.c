@@ -5,6 +5,7 @@
 #include "options.h"
 #include "state/sealing.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <sys/eventfd.h>
@@ -163,6 +164,7 @@ static void *blocking_thread(void *arg)
 		job->work(job, NULL);
 		job_finish(job);
 		pthread_mutex_lock(&jobs->lock);
+		assert(jobs->blocking_count && jobs->idle < jobs->threads);
 		jobs->blocking_count--;
 	}
 	return NULL;
@@ -226,6 +228,7 @@ void jobs_collect(struct jobs *jobs)
 		pthread_mutex_unlock(&jobs->lock);
 		if (!job)
 			return;
+		assert(jobs->under_way);
 		jobs->under_way--;
 		job->done(job);
 	}

@@ -5,6 +5,7 @@
 #include "base/log.h"
 #include "fiber.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -338,6 +339,7 @@ static void heal_done(struct gvm_req *req)
 {
 	struct heals *all = ((struct heal *)req)->all;
 
+	assert(all->under_way);
 	all->under_way--;
 	all->news = true;
 	/* If the node has a newer record or a tombstone by now, it lacks nothing. */

@@ -6,6 +6,7 @@
 #include "addr.h"
 #include "fiber.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -200,6 +201,7 @@ static int pool_add(struct pool *pool, const char *addr)
 		gvm_conn_destroy(conn);
 		return r;
 	}
+	assert(pool->count < POOL_CONNS_MAX && pool->sources[pool->count]);
 	pool->conns[pool->count++] = conn;
 	pool->generation++;
 	return 0;

@@ -7,6 +7,7 @@
 #include "region_events.h"
 #include "state/worker.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 
@@ -110,6 +111,7 @@ uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
 			first = pool->untold_ns[next = i];
 	if (now_ns < first + REATTACH_NS)
 		return first + REATTACH_NS;
+	assert(pool->untold_ns[next]);
 	pool->untold_ns[next] = 0;
 	pool->untold--;
 	/* If it is down again, it is told when it is up. */

@@ -71,6 +71,7 @@ static void differs_set(struct repair *p, uint64_t chunk, bool set)
 {
 	if (differs(p, chunk) == set)
 		return;
+	assert(set || p->left[record_slot_of(record_of(p), chunk)]);
 	p->differs[chunk / 64] ^= 1ull << chunk % 64;
 	p->left[record_slot_of(record_of(p), chunk)] += set ? 1u : -1u;
 }

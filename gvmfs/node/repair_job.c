@@ -11,6 +11,7 @@
 #include "options.h"
 #include "owner.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -68,6 +69,7 @@ static void differs_set(struct repair_scan *scan, uint64_t chunk, bool differs)
 
 	if (differs == !!(*word & bit))
 		return;
+	assert(differs || scan->left[slot]);
 	*word ^= bit;
 	scan->left[slot] += differs ? 1u : -1u;
 }

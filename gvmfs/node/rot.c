@@ -12,6 +12,7 @@
 #include "replicas_state.h"
 #include "state/sealing.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -28,6 +29,7 @@ static struct inode *place_inode(struct worker *w, const struct rot_place *p)
 
 static void first_remove(struct rot *rot)
 {
+	assert(rot->count);
 	rot->count--;
 	memmove(rot->waiting, rot->waiting + 1, rot->count * sizeof(*rot->waiting));
 }

@@ -15,6 +15,7 @@
 #include "memnode/gvm_client.h"
 #include "memnode/seal.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <getopt.h>
@@ -75,6 +76,7 @@ static int series_add(struct series *s, uint64_t ns)
 		s->ns = more;
 		s->room = room;
 	}
+	assert(s->count < s->room);
 	s->ns[s->count++] = ns > UINT32_MAX ? UINT32_MAX : (uint32_t)ns;
 	return 0;
 }

@@ -12,6 +12,7 @@
 #include "memnode/gvm_client.h"
 #include "say.h"
 
+#include <assert.h>
 #include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -166,6 +167,7 @@ static void way_give(struct way *w)
 {
 	uint64_t now = gvm_now_ns();
 
+	assert(w->first < PACKETS && w->count <= PACKETS);
 	for (; w->count && w->packet[w->first].due_ns <= now; w->count--) {
 		struct packet *p = &w->packet[w->first];
 		/* (One that the device does not take is lost, as on any network.) */

@@ -19,6 +19,7 @@
 #include "scale_client.h"
 #include "stop.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <signal.h>
@@ -91,6 +92,7 @@ static void row_add(struct scale *s, double value, const char *unit, const char 
 {
 	struct row *r = &s->row[s->rows++];
 
+	assert(s->rows <= ROWS);
 	snprintf(r->name, sizeof(r->name), "%s%s", name, more);
 	r->value = value;
 	r->unit = unit;
