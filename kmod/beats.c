@@ -41,8 +41,8 @@ static void beats_unlock(void *context)
 static void beats_send(void *context, u16 to, const struct ivy_msg *m)
 {
 	struct beats *beats = context;
-	struct gvm_peer *peer =
-		to < beats->nodes ? smp_load_acquire(&beats->peers[to]) : NULL;
+	/* The list may grow meanwhile: see cluster.c, peers_create(). */
+	struct gvm_peer *peer = to < beats->nodes ? smp_load_acquire(&beats->peers[to]) : NULL;
 
 	if (!peer)
 		return;

@@ -95,8 +95,8 @@ static int nodes_take(const struct giantvm_up *up, struct giantvm_node **out)
 }
 
 /*
- * The same on both hosts if each has the same addresses for the two, and the same lease: a node with a
- * longer lease than its home's would write to pages that the home has granted to others.
+ * The same on both hosts if each has the same addresses for the two, and the same lease: a node
+ * with a longer lease than its home's would write to pages that the home has granted to others.
  */
 static u64 pair_digest(const struct giantvm_node *a, const struct giantvm_node *b)
 {
@@ -108,7 +108,8 @@ static u64 pair_digest(const struct giantvm_node *a, const struct giantvm_node *
 }
 
 /* There is room for all. */
-static void homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes, unsigned int nr)
+static void homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+		      unsigned int nr)
 {
 	unsigned int i;
 
@@ -157,7 +158,7 @@ static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *
 	for (i = 0; made && i < nr; i++) {
 		if (err)
 			gvm_peer_destroy(made[i]);
-		else if (made[i])
+		else if (made[i]) /* pairs with the acquire of gvm_cluster_peer(), and beats.c */
 			smp_store_release(&cluster->peers[nodes[i].id], made[i]);
 	}
 	kvfree(made);

@@ -34,7 +34,7 @@ struct gvm_cluster {
 	bool pair_keys; /* keys[] are those with each node of the list, not one for all */
 	u8 (*keys)[AUTH_BYTES]; /* as gvm_auth_extract() gives them: [nr_keys] */
 	unsigned int nr_keys;
-	/* [GIANTVM_NODES_MAX]; NULL where there is none, and for this node. Peers are only added. */
+	/* [GIANTVM_NODES_MAX]; NULL where there is none, and for this node; never replaced */
 	struct gvm_peer **peers;
 	struct beats *beats;
 
