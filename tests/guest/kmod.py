@@ -31,9 +31,11 @@ import packaging  # noqa: E402
 HERE = os.path.dirname(os.path.abspath(__file__))
 SOURCE = os.path.normpath(os.path.join(HERE, "../../kmod"))
 MODULE = "giantvm_kvm.ko"
+LOG = "log"  # of make, beside the module
 WARNINGS = ["W=1", "KCFLAGS=-Werror"]
+SPARSE = ["C=1", "CF=-D__CHECK_ENDIAN__"]
 SLOTS_APART = "GVM_SLOTS_APART=1"
-KEPT = 48  # modules, and what was said of them
+KEPT = 64  # modules, and what was said of them
 
 
 def sources():
@@ -64,33 +66,51 @@ def make(tree, work, *arguments):
     return said
 
 
-def cached(tree, name, inputs, produce):
-    """A file of the cache, made by produce(work) in that folder where it lacks. Its key are the headers, every
-    file of kmod/ and the other inputs. Needs no lock: a folder of its own, then a rename."""
+def cached(tree, name, inputs, produce, beside=None):
+    """A file of the cache, made by produce(work) in that folder where it lacks, as is the one `beside` it. Its key
+    are the headers, every file of kmod/ and the other inputs. Needs no lock: a folder of its own, then renames."""
     digest = hashlib.sha256(repr((tree, inputs)).encode())
     for source in sources():
         with open(os.path.join(SOURCE, source), "rb") as f:
             digest.update(source.encode() + b"\0" + hashlib.sha256(f.read()).digest())
     folder = os.path.join(debian.cache_root(), "modules")
     os.makedirs(folder, exist_ok=True)
-    path = os.path.join(folder, "%s-%s" % (digest.hexdigest()[:16], name))
-    if os.path.exists(path):
-        os.utime(path)
-        return path
+    paths = {each: os.path.join(folder, "%s-%s" % (digest.hexdigest()[:16], each)) for each in (name, beside) if each}
+    if all(map(os.path.exists, paths.values())):
+        for path in paths.values():
+            os.utime(path)
+        return paths[name]
     with tempfile.TemporaryDirectory(prefix=".module-", dir=folder) as work:
         produce(work)
-        os.rename(os.path.join(work, name), path)
+        for each, path in paths.items():
+            os.rename(os.path.join(work, each), path)
     with debian.CacheLock():
         drop_old(folder)
-    return path
+    return paths[name]
+
+
+def checker():
+    """What make takes so that sparse, where it is installed, looks at what is built."""
+    return SPARSE if shutil.which("sparse") else []
+
+
+def made(tree, arguments, name, beside):
+    def produce(work):
+        with open(os.path.join(work, LOG), "w") as f:
+            f.write(make(tree, work, *checker(), *arguments))
+        subprocess.run(["objcopy", "--strip-debug", os.path.join(work, MODULE)], check=True)
+    return cached(tree, name, (WARNINGS, checker(), arguments), produce, beside)
 
 
 def build(tree, *arguments):
     """The module, built against the headers in `tree`."""
-    def produce(work):
-        make(tree, work, *arguments)
-        subprocess.run(["objcopy", "--strip-debug", os.path.join(work, MODULE)], check=True)
-    return cached(tree, MODULE, (WARNINGS, arguments), produce)
+    return made(tree, arguments, MODULE, LOG)
+
+
+def build_log(tree, *arguments):
+    """What make said of it."""
+    with open(made(tree, arguments, LOG, MODULE)) as f:
+        return f.read()
 
 
 def dkms(tree):
@@ -124,15 +144,6 @@ def dkms(tree):
             raise RuntimeError("dkms.conf says version %s, the module %s" % (version, told))
         os.rename(built[0], os.path.join(work, "dkms.ko"))
     return cached(tree, "dkms.ko", conf, produce)
-
-
-def build_log(tree, *arguments):
-    """What make says with these arguments, of a module that is thrown away."""
-    def produce(work):
-        with open(os.path.join(work, "log"), "w") as f:
-            f.write(make(tree, work, *arguments))
-    with open(cached(tree, "log", (WARNINGS, arguments), produce)) as f:
-        return f.read()
 
 
 def drop_old(folder):
