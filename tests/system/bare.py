@@ -92,13 +92,16 @@ class Bare(Shared):
     def __init__(self, l, places, devices=(), **options):
         super().__init__(l, places, devices, firmware=os.path.join(BUILD, "tests/system/bare.rom"), **options)
 
-    def up(self, boots=1):
-        """All vCPUs have begun, for so many times."""
+    def map(self):
         path = os.path.join(self.folder, "ram")
         wait_for("the RAM is there", lambda: os.path.exists(path) and os.path.getsize(path))
         if not self.memory:
             with open(path, "r+b") as f:
                 self.memory = mmap.mmap(f.fileno(), 1 << 20)
+
+    def up(self, boots=1):
+        """All vCPUs have begun, for so many times."""
+        self.map()
         everyone = (1 << len(self.places)) - 1
         wait_for("all vCPUs have begun, the %d. time" % boots, lambda: (
             self.get(BOOTS), self.get(ONLINE)) == (boots, everyone) or not self.running(), 20)

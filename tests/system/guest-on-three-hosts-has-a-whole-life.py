@@ -25,6 +25,29 @@ def started(l, *devices, **options):
     return shared
 
 
+def listens(shared, node):
+    try:
+        return shared.monitor(node)
+    except (FileNotFoundError, ConnectionRefusedError):
+        return None
+
+
+def begins(l):
+    """Where node 0 begins with -S all wait for it."""
+    shared = bare.Bare(l, NODES)
+    for node in NODES:
+        shared.start(node, *["-S"] * (node == 0))
+    for node in NODES:
+        wait_for("node %d has a monitor" % node, lambda: listens(shared, node))
+        status = shared.monitor(node).do("query-status")["status"]
+        expect(status == "prelaunch", "node %d is %s", node, status)
+    shared.map()
+    expect(shared.get(bare.BOOTS) == 0, "it has begun")
+    shared.monitor(0).do("cont")
+    shared.up()
+    return shared
+
+
 def works(shared):
     shared.put(bare.LOAD, 1)
     shared.goes_on(bare.PORTS)
@@ -158,7 +181,7 @@ def killed(l, victim, chance):
 
 
 def test(l):
-    shared = started(l)
+    shared = begins(l)
     resets(shared)
     l.log("reset")
     stops(l, shared)
