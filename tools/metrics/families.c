@@ -101,6 +101,8 @@ const struct metrics_family metrics_families[] = {
 	{METRICS_REGION, "replay_left", "replay_left", METRICS_GAUGE, "Chunks that are still to be fetched since an earlier start touched them"},
 	{METRICS_REGION, "lone_rotten", "lone_rotten", METRICS_GAUGE, "Rotten chunks without another copy"},
 	{METRICS_REGION, "scrubs", "scrubs_total", METRICS_COUNTER, "How often all of its nodes have looked at all that they have"},
+	{METRICS_REGION, "waiting_chunks", "waiting_chunks", METRICS_GAUGE, "Chunks with faults that wait for room or for memory"},
+	{METRICS_REGION, "memory_short", "memory_short", METRICS_GAUGE, "Whether a client's memory group is at its limit"},
 	{METRICS_REGION, "replicas", "replicas", METRICS_GAUGE, "Copies of each chunk"},
 	{METRICS_REGION, "slots", "slots", METRICS_GAUGE, "Slots of the region's table"},
 	{METRICS_REGION, "slots_degraded", "slots_degraded", METRICS_GAUGE, "Of these, slots with too few copies"},
