@@ -102,6 +102,7 @@ def sparse_finds_nothing(tree):
     if not kmod.checker():
         lab.skip("sparse", "the package sparse is not installed")
     said = kmod.build_log(tree)
+    expect("CHECK  " in said, "sparse has looked at nothing:\n%s", said)
     found = [line for line in said.splitlines() if re.search(r"kmod/.*(warning|error)", line)]
     expect(not found, "sparse finds:\n%s", "\n".join(found))
 
