@@ -18,6 +18,7 @@ struct beats {
 	struct ivy_pairs *pairs; /* under lock */
 	struct gvm_peer **peers;
 	u16 nodes;
+	bool over; /* the timer is not set any more; under lock */
 	struct hrtimer timer;
 	struct work_struct work;
 };
@@ -59,7 +60,8 @@ static void beats_wake(void *context, u64 at_ns)
 {
 	struct beats *beats = context;
 
-	hrtimer_start(&beats->timer, ns_to_ktime(at_ns), HRTIMER_MODE_ABS);
+	if (!beats->over)
+		hrtimer_start(&beats->timer, ns_to_ktime(at_ns), HRTIMER_MODE_ABS);
 }
 
 static void *beats_alloc(void *context, size_t bytes)
@@ -130,7 +132,10 @@ void gvm_beats_destroy(struct beats *beats)
 {
 	if (!beats)
 		return;
-	/* Nothing is to be renewed any more, so that the work does not set the timer again. */
+	/* What is still to be carried for others would have the work set it again. */
+	spin_lock_bh(&beats->lock);
+	beats->over = true;
+	spin_unlock_bh(&beats->lock);
 	hrtimer_cancel(&beats->timer);
 	cancel_work_sync(&beats->work);
 	ivy_pairs_destroy(beats->pairs);
