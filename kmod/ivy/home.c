@@ -58,8 +58,12 @@ static void home_gets(struct ivy *c, u64 page, const u64 *who, u32 n, u8 flags)
 			ivy_txn_wait(c, h->txn, who[i], IVY_HAVE_READ, flags & IVY_F_RETRY);
 		c->readers[i] = who[i];
 	}
-	if (!h->txn && ivy_dir_owner_live(c, h))
-		ivy_serve(c, h, page, n);
+	if (h->txn || !ivy_dir_owner_live(c, h))
+		return;
+	/* The owner may not have answered. */
+	if (flags & IVY_F_RETRY)
+		ivy_lease_doubt(c, h->owner);
+	ivy_serve(c, h, page, n);
 }
 
 void ivy_home_batch(struct ivy *c, const struct ivy_batch *b)

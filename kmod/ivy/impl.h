@@ -481,6 +481,8 @@ void ivy_lease_its_count(struct ivy *c, u16 node, struct ivy_peer *peer);
 void ivy_lease_its_uncount(struct ivy *c, u16 node, struct ivy_peer *peer);
 /* Its own end has come: takes it out of the sum, if no BEAT has renewed it; else notes the end. */
 bool ivy_lease_its_expire(struct ivy *c, u16 node, struct ivy_peer *peer);
+/* The other node has not answered in time; see ivy_pair_doubt(). IVY_NONE is accepted. */
+void ivy_lease_doubt(struct ivy *c, u16 node);
 /* As an answer to the pair's last BEAT says, if that is later. */
 void ivy_lease_pull(struct ivy *c, u16 home, struct ivy_peer *peer);
 /* Whether this node's lease from that home is live. If it is not and `ask`, requests one. */

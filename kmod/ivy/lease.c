@@ -271,6 +271,12 @@ bool ivy_lease_its_expire(struct ivy *c, u16 node, struct ivy_peer *peer)
 	return !end;
 }
 
+void ivy_lease_doubt(struct ivy *c, u16 node)
+{
+	if (c->p.pairs)
+		ivy_pair_doubt(c->p.pairs, node);
+}
+
 bool ivy_lease_of(struct ivy *c, u16 node, u64 inc)
 {
 	struct ivy_peer *peer = ivy_peer_get(c, node);

@@ -353,17 +353,15 @@ static void txn_doubt(struct ivy *c, const struct ivy_txn *t)
 	const struct ivy_home *h = t->home;
 	u16 node;
 
-	if (!c->p.pairs)
-		return;
 	if (t->phase == IVY_PH_INV) {
 		for (node = ivy_set_next(&h->set, 0); node != IVY_NONE;
 		     node = ivy_set_next(&h->set, (u16)(node + 1)))
-			ivy_pair_doubt(c->p.pairs, node);
+			ivy_lease_doubt(c, node);
 		return;
 	}
 	if (t->phase == IVY_PH_GIVE)
-		ivy_pair_doubt(c->p.pairs, h->owner);
-	ivy_pair_doubt(c->p.pairs, t->phase == IVY_PH_SEEK ? t->seek : ivy_who_node(t->who));
+		ivy_lease_doubt(c, h->owner);
+	ivy_lease_doubt(c, t->phase == IVY_PH_SEEK ? t->seek : ivy_who_node(t->who));
 }
 
 void ivy_txn_tick(struct ivy *c)

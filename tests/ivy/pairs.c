@@ -534,6 +534,39 @@ static void quiet(u8 used, bool lost, bool broken)
 	end();
 }
 
+/*
+ * The other node has written a page when its connection to the home breaks, and node 1, which
+ * carries for it, reads it: the home finds that the owner does not answer.
+ */
+static void owner_is_cut_off(void)
+{
+	u64 half, until;
+	u8 r, i;
+
+	begin();
+	half = now + 5 * LEASE_NS;
+	for (until = half + 5 * LEASE_NS; now < until; now += STEP_NS) {
+		cut = now > half;
+		for (r = 0; r < REGIONS; r++) {
+			ivy_fault(sides[r][OTHER].core, 0, IVY_WRITE);
+			if (r || cut)
+				ivy_fault(sides[r][USER].core, 0, IVY_LOOK);
+			for (i = 0; i < NODES; i++)
+				ivy_tick(sides[r][i].core);
+		}
+		for (i = 0; i < NODES; i++)
+			ivy_pairs_tick(pairs[i]);
+		while (queues[HOME].n || queues[USER].n || queues[OTHER].n)
+			for (i = 0; i < NODES; i++)
+				if (queues[i].n)
+					deliver(i, 0);
+	}
+	if (ivy_peer_get(sides[0][HOME].core, OTHER)->its_state == IVY_LEASE_LIVE)
+		printf("an owner is alive for ever that does not answer\n"), exit(1);
+	cut = false;
+	end();
+}
+
 /* How many messages of leases are sent to the home then. */
 static u64 quiet_messages(u8 used)
 {
@@ -552,6 +585,7 @@ static void carriers(void)
 		printf("they are not carried together\n"), exit(1);
 	quiet(REGIONS, true, false);
 	quiet(REGIONS, false, true);
+	owner_is_cut_off();
 	carries = false;
 }
 
