@@ -22,10 +22,13 @@ struct window {
     bool port;
 };
 
-/* What no vCPU does (the monitor's accesses) finds no device. */
-static bool can_forward(void)
+/*
+ * What no vCPU does (the monitor's accesses) finds no device; nor does what ends
+ * behind the last port, which QEMU leaves to the region in which it begins.
+ */
+static bool can_forward(const struct window *w, hwaddr at, unsigned size)
 {
-    return current_cpu && vcpu_place->router;
+    return current_cpu && vcpu_place->router && !(w->port && at + size > PORTS);
 }
 
 /*
@@ -82,7 +85,7 @@ static MemTxResult window_read(void *opaque, hwaddr at, uint64_t *value,
     struct vcpu_frame f, answer;
 
     *value = ~0ull;
-    if (!can_forward()) {
+    if (!can_forward(w, at, size)) {
         return MEMTX_DECODE_ERROR;
     }
     f = frame_of(w, at, size, VCPU_IO_READ);
@@ -117,7 +120,7 @@ static MemTxResult window_write(void *opaque, hwaddr at, uint64_t value,
     struct vcpu_frame f, answer;
     int err;
 
-    if (!can_forward()) {
+    if (!can_forward(w, at, size)) {
         return MEMTX_DECODE_ERROR;
     }
     f = frame_of(w, at, size, VCPU_IO_WRITE);
