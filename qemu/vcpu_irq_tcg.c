@@ -8,6 +8,7 @@
 #include "hw/i386/pc.h"
 #include "hw/pci/pci.h"
 #include "hw/pci/pci_bus.h"
+#include "hw/pci-host/q35.h"
 
 #include "vcpu_irq.h"
 #include "vcpu_place.h"
@@ -62,7 +63,9 @@ bool vcpu_irq_eoi(int cpu_index, unsigned vector)
     if (!vcpu_place_forwards()) {
         return false;
     }
-    if (vcpu_place->router && !vcpu_place_elsewhere(cpu_index)) {
+    /* The first vectors, which a vCPU may send to itself, are no device's. */
+    if (vcpu_place->router && !vcpu_place_elsewhere(cpu_index) &&
+        vector >= VCPU_VECTOR_MIN) {
         vcpu_router_send(vcpu_place->router, 0, &f);
     }
     return true;
@@ -110,9 +113,14 @@ void vcpu_irq_pci_config(unsigned at, uint32_t value, unsigned bytes)
 static void pci_config_came(const struct vcpu_frame *f)
 {
     PCIDevice *bridge = PC_MACHINE(qdev_get_machine())->bus->devices[0];
+    unsigned at = vcpu_load_le(f->body, 2);
 
-    bridge->config_write(bridge, vcpu_load_le(f->body, 2), f->value,
-                         vcpu_frame_size(f));
+    /* q35: this node's ECAM would show its own bus, and hide node 0's. */
+    if (at >= MCH_HOST_BRIDGE_PCIEXBAR &&
+        at < MCH_HOST_BRIDGE_PCIEXBAR + MCH_HOST_BRIDGE_PCIEXBAR_SIZE) {
+        return;
+    }
+    bridge->config_write(bridge, at, f->value, vcpu_frame_size(f));
 }
 
 void vcpu_irq_came(const struct vcpu_frame *f)
