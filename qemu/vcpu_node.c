@@ -215,6 +215,8 @@ static void vcpus_complete(UserCreatable *uc, Error **errp)
     }
     v->place.node = v->node;
     v->place.map = &v->map;
+    /* Exit notifiers and threads still have it when QEMU frees its objects. */
+    object_ref(OBJECT(v));
     vcpu_place = &v->place;
     if (v->node) {
         autostart = 0;    /* node 0 says when */
