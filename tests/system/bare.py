@@ -13,7 +13,7 @@ DESK = 0x7000
 CPUS = 8
 BOOTS, ONLINE, ORDER, CPU, ARGUMENT, NUMBER, DONE, RESULT, LOAD = 0, 4, 8, 12, 16, 24, 28, 32, 64
 TICKS, IPIS, PORTS = 128, 128 + 8 * CPUS, 128 + 16 * CPUS
-DISK_MSIX, DISK_INTX, LITMUS, RESET, TRIPLE_FAULT, OFF, PANIC, SUSPEND = range(1, 9)
+DISK_MSIX, DISK_INTX, LITMUS, RESET, TRIPLE_FAULT, OFF, PANIC, SUSPEND, CORNERS = range(1, 10)
 KEY = "what all nodes of these tests know"
 
 
@@ -55,7 +55,9 @@ class Shared:
                 *(self.devices if node == 0 else []), *more]
 
     def start(self, node, *more, **other):
-        process = self.l.start("node%d" % node, *self.command(node, *more, **other))
+        # What QEMU has freed is overwritten.
+        process = self.l.start("node%d" % node, *self.command(node, *more, **other),
+                               env=dict(os.environ, MALLOC_PERTURB_="165"))
         self.processes[node] = process
         return process
 
