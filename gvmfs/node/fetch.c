@@ -293,8 +293,6 @@ static void ways_set(struct fetches *fs, struct fetch *f, const struct fetch_way
 	f->lacks = 0;
 	f->hedge_at_ns = 0;
 	f->newest.pauses = false;
-	f->later = 0;
-	f->over = f->spoilt = f->here = false;
 }
 
 static void all_again(struct fetch *f)
@@ -303,13 +301,22 @@ static void all_again(struct fetch *f)
 
 	memcpy(way, f->way, sizeof(way));
 	ways_set(f->fetches, f, way, f->ways);
+	f->spoilt = false;
 	f->here = true;
 	next_ask(f);
+}
+
+/* (A part that is looked at beside outlasts a round, or the ways that were asked first.) */
+static void beside_begin(struct fetch *f)
+{
+	f->later = 0;
+	f->over = f->spoilt = f->here = false;
 }
 
 void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways)
 {
 	f->newest.ways = 0;
+	beside_begin(f);
 	ways_set(fs, f, way, ways);
 	next_ask(f);
 }
@@ -497,6 +504,7 @@ static void views_ask(struct fetch *f)
 void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned first,
 			unsigned slot)
 {
+	beside_begin(f);
 	f->fetches = fs;
 	f->newest.ways = ways;
 	f->newest.first = first;

@@ -455,6 +455,33 @@ static void without_an_index_the_newest_is_fetched(void)
 	CHECK_EQ(conns[0].asked, 1);
 }
 
+/* A part that is looked at beside may outlast the round in which it came. */
+static void what_is_looked_at_beside_outlasts_a_round(void)
+{
+	newest_begin(0);
+	for (unsigned i = 0; i < 3; i++)
+		lists(i, 0, 0, 0, 0);
+	for (unsigned i = 0; i < 3; i++)
+		version_comes(i, 7);
+	piece_says = FETCH_LATER;
+	CHECK_EQ(piece_comes(0), 0);
+	piece_says = 0;
+	for (unsigned i = 0; i < 3; i++)
+		answer(i, -ENOMEDIUM);
+	CHECK_EQ(ends, 0);
+	fetches_tick(&fetches, ~1ull);
+	for (unsigned i = 0; i < 3; i++)
+		lists(i, 0, 0, 0, 0);
+	for (unsigned i = 0; i < 3; i++)
+		version_comes(i, 7);
+	piece_comes(0);
+	answer(0, 0);
+	CHECK_EQ(ends, 0); /* its memory is still written to */
+	fetch_looked(&fetch, 0);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, 0);
+}
+
 /* A node whose copy has a damaged head tells of which version it is. */
 static void damaged(unsigned node, uint64_t version)
 {
@@ -684,6 +711,7 @@ static const struct check_test tests[] = {
 	{"patience-follows-what-answers-take", patience_follows_what_answers_take},
 	{"each-waits-for-its-own-time", each_waits_for_its_own_time},
 	{"without-an-index-the-newest-is-fetched", without_an_index_the_newest_is_fetched},
+	{"what-is-looked-at-beside-outlasts-a-round", what_is_looked_at_beside_outlasts_a_round},
 	{"what-does-not-verify-is-told", what_does_not_verify_is_told},
 	{"without-an-index-a-rotten-copy-is-done-without", without_an_index_a_rotten_copy_is_done_without},
 	{"without-an-index-nothing-older-than-a-rotten-copy-is-read",
