@@ -138,7 +138,7 @@ static void open_attached(struct worker *w, struct inode *inode, int result, voi
 {
 	watch_go_on(w, inode);
 	if (result >= 0) /* another guest's kernel has another place */
-		inode->disk->core = (struct core_facts){ .low_bytes = inode->disk->core.low_bytes };
+		core_forget_kernel(&inode->disk->core);
 	if (result < 0)
 		op_end(arg, true, result);
 	else

@@ -14,6 +14,11 @@
 #define CORE_BEFORE_MAX (1ull << 46) /* more physical addresses hardly any CPU has */
 #define HEADERS_MAX 8u /* a note, and of each range its own address and its part of the kernel's text */
 
+void core_forget_kernel(struct core_facts *facts)
+{
+	*facts = (struct core_facts){ .low_bytes = facts->low_bytes, .before_bytes = facts->before_bytes };
+}
+
 uint64_t core_low_guess(uint64_t size)
 {
 	return size >= PC_FROM ? PC_LOW : size;

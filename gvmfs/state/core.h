@@ -34,6 +34,9 @@ struct core_facts {
 	uint64_t note_bytes; /* of the ELF note VMCOREINFO; 0: not known */
 };
 
+/* What they say of the kernel, the note too; where the machine has its RAM stays. */
+void core_forget_kernel(struct core_facts *facts);
+
 struct core_range {
 	uint64_t gpa, off, bytes;
 };

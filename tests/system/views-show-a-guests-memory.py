@@ -119,6 +119,17 @@ def cannot_be_changed(mount, region):
     expect((st.st_mode & 0o7777, st.st_uid, st.st_gid) == (0o440, 7, 8), "%s is of %s", view, st)
 
 
+def forgets_the_kernel_alone(mount, region):
+    """Where the machine has its memory holds on when the region is opened for writing anew."""
+    os.setxattr(region, "user.gvm.core", b"low %d\nbefore %d\ndirect_map 0xffff888000000000" % (LOW, 4 * MIB))
+    wait_for("nobody writes to it", lambda: not mount.stats("ram")["attached_epoch"])
+    opened(region, os.O_RDWR)
+    text = os.getxattr(region, "user.gvm.core")
+    expect(text == b"low 0x%x\nbefore 0x%x\n" % (LOW, 4 * MIB), "after that it says %s", text)
+    os.removexattr(region, "user.gvm.core")
+    os.setxattr(region, "user.gvm.core", b"low %d" % LOW)
+
+
 def gives_way(mount):
     a, b = mount.region("a", MIB), mount.region("b", 2 * MIB)
     os.rename(b, a + ".low")  # a region of this name
@@ -204,6 +215,7 @@ def test(l):
     shows_the_region(l, region)
     sparse(mount)
     cannot_be_changed(mount, region)
+    forgets_the_kernel_alone(mount, region)
     gives_way(mount)
     shows_what_is_mapped(region)
     changes_no_residency(l, mount, region)
