@@ -449,9 +449,12 @@ static void end_begin(struct replace *p, struct replicas *r)
 static void trimmed(struct job *job)
 {
 	struct replace *p = (struct replace *)job;
+	struct replicas *r = replicas_of(p);
 
-	if (replicas_of(p) && !job->result)
+	if (r && !job->result) {
+		r->told = true;
 		journal_publish32(&p->inode->disk->trims, 0);
+	}
 	replace_end(p, job->result ? AGAIN_NS : 0);
 }
 

@@ -449,14 +449,24 @@ static int part_trim(struct replace_job *rj, struct pool *pool, unsigned node)
 		return -EKEYREVOKED;
 	if (promised <= own)
 		return 0;
-	/* (One copy: who has an old record must not read zeros there.) */
-	if (rj->rec.replicas == 1)
-		r = moved_tell(pool, &rj->rec, node, rj->epoch, false);
-	if (!r)
-		r = strays_forget(pool, &rj->rec, node, rj->epoch);
+	r = strays_forget(pool, &rj->rec, node, rj->epoch);
 	if (!r)
 		r = strays_count(pool, &rj->rec, node, NULL, ~0ull, promised, &strays);
 	return !r && promised > own + strays ? part_resize(rj, pool, node, own + strays) : r;
+}
+
+static int parts_trim(struct replace_job *rj, struct pool *pool)
+{
+	int result = 0;
+
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		int r = 0;
+
+		if (chunks_of(rj, i))
+			r = rj->away[i] ? -EHOSTDOWN : part_trim(rj, pool, i);
+		result = result ? result : r;
+	}
+	return result;
 }
 
 void replace_job_trim(struct job *job, struct pool *pool)
@@ -464,11 +474,10 @@ void replace_job_trim(struct job *job, struct pool *pool)
 	struct replace_job *rj = (struct replace_job *)job;
 
 	job->result = 0;
-	for (unsigned i = 0; i < rj->rec.node_count; i++) {
-		int r = 0;
-
-		if (chunks_of(rj, i))
-			r = rj->away[i] ? -EHOSTDOWN : part_trim(rj, pool, i);
-		job->result = job->result ? job->result : r;
-	}
+	/* One copy: who has an old record must not read zeros there. And all nodes are told before any is trimmed: one that has a slot
+	 * again, and was not told so, refuses it to readers; until then the next writer knows by what a node has beyond its own. */
+	if (rj->rec.replicas == 1)
+		replace_job_tell(job, pool);
+	if (!job->result)
+		job->result = parts_trim(rj, pool);
 }

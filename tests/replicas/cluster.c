@@ -426,6 +426,15 @@ static bool is_gone(const struct node *n, uint64_t c)
 	return n->active[c].number;
 }
 
+bool readers_find_all(void)
+{
+	for (uint64_t c = 0; c < W_CHUNKS && cluster.copies == 1; c++)
+		for (unsigned i = 0; i < cluster.nodes; i++)
+			if (slot_replica(slot_of(c), i) >= 0 && !cluster.node[i].renewed && is_gone(&cluster.node[i], c))
+				return false;
+	return true;
+}
+
 /* One copy: what a reader finds, by whatever record. */
 static const char *readers_look(uint64_t c)
 {

@@ -141,6 +141,8 @@ int node_delete(struct node *n, const struct gvm_region_delete_req *what);
 int node_view(struct node *n, const struct gvm_region_view_req *what);
 /* Readers may have the journal's record from now on. */
 void record_is_out(void);
+/* No node refuses to give a reader what it has by the journal's record. */
+bool readers_find_all(void);
 /* The chunk for a GET: *copy is valid if the result is 0. */
 int node_get(const struct node *n, const struct gvm_get_req *what, const struct copy **copy, uint64_t *detail);
 

@@ -745,7 +745,7 @@ bool nodes_are_done(void)
 			if (slot_replica(s, i) >= 0 && may_leave(s, i))
 				return false;
 	return !record_is_moving(rec) && !record_has_unused(rec) && !disks[NR].view_saved && !disks[NR].trims && nodes_are_tidy() &&
-	       (!cluster_scrubs || nodes_are_sound());
+	       readers_find_all() && (!cluster_scrubs || nodes_are_sound());
 }
 
 bool nodes_settle(unsigned which)
