@@ -153,15 +153,18 @@ static void estate_enter(const struct estate *e, const struct journal *j)
 			j->sessions[s].fd[i] = e->fd[s][i] + 1;
 }
 
-/* The old worker has to be gone before another begins; when it ends, the connection is closed. */
-static void end_wait(int from, pid_t worker)
+/* The old worker has to be gone before another begins. (Not only its end of the connection: state/closer.h.) */
+static void end_wait(pid_t worker)
 {
-	struct pollfd p = { .fd = from };
+	struct pollfd p = { .fd = (int)syscall(SYS_pidfd_open, worker, 0), .events = POLLIN };
 
 	kill(worker, SIGKILL);
+	if (p.fd < 0)
+		return;
 	if (poll(&p, 1, END_MS) == 0)
 		log_warning(NULL, "process %d, whose mount was taken over, still waits in the kernel",
 			    (int)worker);
+	close(p.fd);
 }
 
 /* Whether a process has ended, or does now: one that is just being killed still takes connections for a moment. */
@@ -206,7 +209,7 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 	if (r > 0)
 		r = message_send(from, HEIR_TAKEN, 0, NULL, 0) < 0 ? -EPIPE : 1;
 	if (r > 0) {
-		end_wait(from, worker);
+		end_wait(worker);
 		lookout_leave(&taken, worker);
 		heir_forget(m->own.dev);
 		estate_enter(&estate, &taken);

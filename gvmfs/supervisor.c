@@ -16,6 +16,7 @@
 #include "supervisor.h"
 
 #include "uffd/door.h"
+#include "state/closer.h"
 #include "state/journal.h"
 #include "state/keeper.h"
 #include "heir.h"
@@ -126,6 +127,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 {
 	int r;
 
+	closer_start(&s->journal);
 	close(s->keeper.supervisor);
 	door_leave(&s->door);
 	stop_deinit(&s->stop);

@@ -15,13 +15,13 @@
  *
  * Before Linux 6.9 the last close of any UNIX socket may have the kernel look through all descriptors that lie unread in
  * such sockets, whoever sent them, and release in the closing process those that nobody can receive any more: also files of a
- * stranger, who had sent sockets to each other and closed them. So the front closes no socket (release_aside_all()), and the
- * supervisor leaves the last close of each that it has from its start on to a process of release_apart(). What remains on
- * these kernels: a worker that ends closes sockets that it alone has (to the page cache's helper, to syslog), and one of
- * its threads may be in release_aside_all() just then. If that waits for a stranger's filesystem, the worker's process ends
- * only when that answers. The supervisor goes on as after any worker's end (supervisor.c), which on these kernels is the
- * mount's; but the requests that the kernel still has wait for the process. A process that shares the worker's
- * table of descriptors, and hands its sockets to release_apart() once the worker has ended, would take that away.
+ * stranger, who had sent sockets to each other and closed them. So the front closes no socket (release_aside_all()), the
+ * supervisor leaves the last close of each that it has from its start on to a process of release_apart(), and of what a
+ * worker has when it ends, or had one of its threads close just then, another process makes the last close
+ * (closer.h). (6.1.141 and later of its line have what 6.9 has.)
+ *
+ * What remains on these kernels: where more than 16,000 sockets lie unread in others, it is the sender of any message
+ * to a UNIX socket who looks and releases, and the front sends some (to clients, to the page cache's helper).
  */
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H
