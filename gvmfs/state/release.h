@@ -18,7 +18,7 @@
  * stranger, who had sent sockets to each other and closed them. So the front closes no socket (release_aside_all()), the
  * supervisor leaves the last close of each that it has from its start on to a process of release_apart(), and of what a
  * worker has when it ends, or had one of its threads close just then, another process makes the last close
- * (closer.h). (6.1.141 and later of its line have what 6.9 has.)
+ * (closer.h). (Newer kernels of older lines have what 6.9 has: Debian's 6.1.192 does.)
  *
  * What remains on these kernels: where more than 16,000 sockets lie unread in others, it is the sender of any message
  * to a UNIX socket who looks and releases, and the front sends some (to clients, to the page cache's helper).
