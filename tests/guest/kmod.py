@@ -163,7 +163,7 @@ def module(*arguments):
 # Where the programs are in meson's build folder.
 PROGRAMS = {"gvm": "tools/gvm", "share": "tests/kernel/share",
             "exchange": "tests/kernel/exchange", "flood": "tests/kernel/flood",
-            "onpath": "tests/kernel/onpath"}
+            "onpath": "tests/kernel/onpath", "antenna": "tests/kernel/antenna"}
 images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd", "libchacha20poly1305"], [],
                            [(name, path) for name, path in PROGRAMS.items()])
 

@@ -3,12 +3,15 @@
 """Three hosts with two CPUs run a guest each under KVM, two vCPUs in it, with the same pages as memory:
 what all six increment is counted right. Each is unmodified KVM, which follows the region's mappings by
 itself. Where it would use shadow pages, it cannot: with npt=0 the region is not mapped, and a guest that
-runs a nested one is killed."""
+runs a nested one is killed. A vCPU that runs elsewhere (qemu/vcpu_antenna.h) hears what is sent to it, each
+interrupt once."""
 
 from cluster import Cluster, expect, main
 
 BUS_ERROR = 128 + 7
 KILLED = 128 + 9
+APIC_MODES = ["xAPIC", "x2APIC", "xAPIC in SMM", "x2APIC in SMM"]
+INTERRUPTS = 100  # of each kind
 RELOAD = "rmmod kvm_amd && insmod /modules/kvm?amd* "
 
 
@@ -36,12 +39,19 @@ def shadow_paging_is_refused(node):
     node.run(RELOAD)
 
 
+def parked_vcpu_hears(node):
+    said = node.run("antenna %d 2>&1" % INTERRUPTS)
+    expect(said.count("each once") == len(APIC_MODES), "of %s:\n%s", APIC_MODES, said)
+    return said.strip()
+
+
 def test(l):
     cluster = Cluster(l, 3, cpus=2, by_turns=True)
     cluster.join("ram", 1024)
     for rounds in 60, 240:
         for said in cluster.everywhere("share /dev/gvm/ram {id} 3 vcpu %d 2" % rounds, seconds=120):
             l.log("%s", said.strip())
+    l.log("%s", parked_vcpu_hears(cluster.nodes[0]))
     nested_guest_is_killed(cluster.nodes[0])
     shadow_paging_is_refused(cluster.nodes[0])
     cluster.nodes[0].run("share /dev/gvm/ram {id} 1 vcpu 10 1")

@@ -36,6 +36,14 @@ def fuse_resend():
     return (int(major), int(minor)) >= (6, 9)
 
 
+def kvm():
+    try:
+        os.close(os.open("/dev/kvm", os.O_RDWR | os.O_CLOEXEC))
+        return True
+    except OSError:
+        return False
+
+
 def _cgroup_memory(kind):
     with open("/proc/self/mountinfo") as f:
         for line in f:
@@ -58,6 +66,7 @@ FEATURES = {
     "cgroup-v1-memory": (lambda: _cgroup_memory(1), True),
     "cgroup-v2-memory": (lambda: _cgroup_memory(2), True),
     "ipv6": (ipv6, True),
+    "kvm": (kvm, True),
     "fuse": (fuse, False),
     "root": (root, False),
     "sparse": (lambda: shutil.which("sparse") is not None, False),

@@ -1,0 +1,59 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * vcpu_antenna.h - what a vCPU that runs on another node does in this node's KVM: it hears.
+ *
+ * It is parked in KVM_RUN on a loop of ours that halts with interrupts on. Whatever this node's vCPUs,
+ * irqfds and MSIs send to it lands in its APIC in the kernel, wakes it, and leaves KVM_RUN with the vector,
+ * for the router to tell its owner. Where KVM has a second address space (KVM_CAP_MULTI_ADDRESS_SPACE),
+ * the loop may lie there and the vCPU be in SMM: the guest has no address for it, and INIT and SIPI do not
+ * make the vCPU run the guest's code here.
+ *
+ * Pure: no call is made. The caller maps VCPU_ANTENNA_BYTES of memory at an address below 4 GiB, one for all
+ * antennas of a machine, gives KVM what is made here, and shows what KVM_RUN came back with.
+ */
+#ifndef VCPU_ANTENNA_H
+#define VCPU_ANTENNA_H
+
+#include <linux/kvm.h>
+#include <stdbool.h>
+#include <stdint.h>
+
+#define VCPU_ANTENNA_BYTES   0xc000
+#define VCPU_ANTENNA_CPUS    256
+#define VCPU_ANTENNA_PORT    0x20    /* of the I/O space, but no access of the guest's: vcpu_antenna_heard() */
+
+struct vcpu_antenna {
+	uint32_t gpa;		/* where the memory is in the antenna's address space */
+	uint8_t *memory;
+	unsigned cpu;		/* which has its own stack there */
+	uint64_t apic_base;	/* MSR_IA32_APICBASE: the same as the owner's, for its mode and address */
+	uint32_t ldr, dfr;	/* the owner's: what a logical destination is compared with in xAPIC mode */
+};
+
+enum vcpu_antenna_heard {
+	VCPU_ANTENNA_NOTHING,
+	VCPU_ANTENNA_VECTOR,
+	VCPU_ANTENNA_NMI,	/* vcpu_antenna_nmi_ends() before it runs again */
+	VCPU_ANTENNA_EOI,	/* its own, of a level interrupt: the owner's is the one that counts */
+	VCPU_ANTENNA_WRONG,	/* nothing that an antenna does */
+};
+
+void vcpu_antenna_build(uint8_t memory[VCPU_ANTENNA_BYTES], uint32_t gpa);
+
+/*
+ * The state in which it hears. `sregs` and `lapic` are what KVM has, and are changed; `regs` is
+ * written. In this order to KVM, as APIC state depends on the mode: sregs, lapic, regs, KVM_MP_STATE_RUNNABLE.
+ */
+void vcpu_antenna_park(const struct vcpu_antenna *a, struct kvm_sregs *sregs, struct kvm_lapic_state *lapic,
+		       struct kvm_regs *regs);
+
+/* After a KVM_RUN that did not fail. */
+enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *vector);
+
+/*
+ * What IRET would do, which only the caller can see to the end of: back to what the NMI interrupted, and
+ * NMIs on. `regs` and `events` are what KVM has, and are to be given back.
+ */
+void vcpu_antenna_nmi_ends(const struct vcpu_antenna *a, struct kvm_regs *regs, struct kvm_vcpu_events *events);
+
+#endif

@@ -1,0 +1,688 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Two hosts of one guest, as far as interrupts go: two machines under KVM in one process. vCPU 0 is the first
+ * one's, vCPU 1 the second's; in the first machine vCPU 1 is an antenna (qemu/vcpu_antenna.h), and what it
+ * hears is forwarded to its owner. vCPU 0 runs code that sends what it finds in a table; vCPU 1 at its owner's
+ * runs the antenna's loop, too: it tells which interrupts it takes, and ends each.
+ *
+ *	antenna COUNT	how many of each kind are sent
+ */
+#include "vcpu_antenna.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <pthread.h>
+#include <signal.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/ioctl.h>
+#include <sys/mman.h>
+#include <time.h>
+#include <unistd.h>
+
+#define SKIP 77
+#define PATIENCE_S 120
+
+#define RAM_BYTES 0x20000
+#define CODE_AT 0x1000
+#define TABLE_AT 0x4000
+#define TRAMPOLINE_AT 0x10000 /* what a SIPI would have a vCPU run */
+#define ANTENNA_AT 0xfd000000u
+#define TSS_AT 0xfffbd000
+#define PORT_SENT 0x10
+
+#define APIC_AT 0xfee00000u
+#define APIC_ENABLED 0x800
+#define APIC_X2APIC 0x400
+#define TO_SELF 0x40000
+#define TO_ALL 0x80000
+#define TO_OTHERS 0xc0000
+#define LOGICAL 0x800
+#define LEVEL 0x8000
+#define ASSERT 0x4000
+#define NMI 0x400
+#define INIT 0x500
+#define SIPI 0x600
+
+#define CPUIDS 256
+#define PINS 24
+#define PIN 10
+#define FDS 16
+#define VECTOR_LEVEL 0x51
+#define VECTOR_LAST 0x10 /* of the lowest priority: once it is taken, so are all that were sent before */
+#define VECTOR_FIRST 0x60
+#define VECTORS 64
+
+static const struct mode {
+	const char *name;
+	int x2apic, smm;
+} modes[] = {
+	{ "xAPIC", 0, 0 },
+	{ "x2APIC", 1, 0 },
+	{ "xAPIC, parked in SMM", 0, 1 },
+	{ "x2APIC, parked in SMM", 1, 1 },
+};
+
+struct vcpu {
+	int fd;
+	struct kvm_run *run;
+	struct vcpu_antenna antenna;
+	pthread_t thread;
+	unsigned long taken[256], nmis, eois[256];
+	unsigned int started; /* the vector of the SIPI that it waited for, and 1 << 8 */
+	int waits, online_init, stops;
+};
+
+static struct machine {
+	int vm;
+	struct vcpu vcpus[2];
+} first, second;
+
+/* What the first machine's IOAPIC would hold: a level-triggered line, and whether its interrupt is under way. */
+static struct {
+	pthread_mutex_t lock;
+	int line, remote;
+	unsigned long delivered, random;
+} ioapic = { .lock = PTHREAD_MUTEX_INITIALIZER, .random = 88172645463325252 };
+
+static const struct mode *mode;
+static unsigned int count;
+static uint8_t *ram, *heard, *owned;
+static int kvm;
+
+#define LOAD(x) __atomic_load_n(&(x), __ATOMIC_SEQ_CST)
+#define STORE(x, value) __atomic_store_n(&(x), value, __ATOMIC_SEQ_CST)
+#define ADD(x, value) __atomic_add_fetch(&(x), value, __ATOMIC_SEQ_CST)
+
+static void wrong(const char *format, ...)
+{
+	va_list args;
+
+	va_start(args, format);
+	fprintf(stderr, "antenna: %s: ", mode ? mode->name : "");
+	vfprintf(stderr, format, args);
+	fprintf(stderr, "\n");
+	va_end(args);
+	exit(1);
+}
+
+static int call(const char *what, int result)
+{
+	if (result < 0)
+		wrong("%s: %s", what, strerror(errno));
+	return result;
+}
+
+#define VCPU(v, request, argument) call(#request, ioctl((v)->fd, request, argument))
+#define VM(m, request, argument) call(#request, ioctl((m)->vm, request, argument))
+
+#define WAIT(condition)                                                                             \
+	do {                                                                                        \
+		time_t until_ = time(NULL) + PATIENCE_S;                                            \
+		while (!(condition)) {                                                              \
+			if (time(NULL) > until_)                                                    \
+				wrong("waited %d s for " #condition, PATIENCE_S);                   \
+			usleep(50);                                                                 \
+		}                                                                                   \
+	} while (0)
+
+/* ---- the machines ---- */
+
+static void memory_set(struct machine *m, unsigned int slot, uint64_t gpa, uint64_t bytes, void *hva)
+{
+	struct kvm_userspace_memory_region region = {
+		.slot = slot,
+		.guest_phys_addr = gpa,
+		.memory_size = bytes,
+		.userspace_addr = (uintptr_t)hva,
+	};
+
+	VM(m, KVM_SET_USER_MEMORY_REGION, &region);
+}
+
+/* The same routes on both: where a vector is a line's, the owner's end of it is seen. */
+static void routes_set(struct machine *m)
+{
+	struct kvm_irq_routing *r = calloc(1, sizeof(*r) + (1 + FDS) * sizeof(*r->entries));
+
+	r->nr = 1 + FDS;
+	for (int i = 0; i <= FDS; i++) {
+		r->entries[i].gsi = i ? PINS + i - 1 : PIN;
+		r->entries[i].type = KVM_IRQ_ROUTING_MSI;
+		r->entries[i].u.msi.address_lo = APIC_AT | 1 << 12;
+		r->entries[i].u.msi.data = i ? VECTOR_FIRST + i - 1 : VECTOR_LEVEL | LEVEL | ASSERT;
+	}
+	VM(m, KVM_SET_GSI_ROUTING, r);
+	free(r);
+}
+
+static uint64_t apic_base(int cpu)
+{
+	return APIC_AT | APIC_ENABLED | (mode->x2apic ? APIC_X2APIC : 0) | (cpu ? 0 : 0x100);
+}
+
+static void events_smm(struct vcpu *v)
+{
+	struct kvm_vcpu_events e;
+
+	VCPU(v, KVM_GET_VCPU_EVENTS, &e);
+	e.flags = KVM_VCPUEVENT_VALID_SMM;
+	e.smi.smm = 1;
+	e.smi.latched_init = 0;
+	VCPU(v, KVM_SET_VCPU_EVENTS, &e);
+}
+
+static void park(struct vcpu *v)
+{
+	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
+	struct kvm_sregs sregs;
+	struct kvm_lapic_state lapic;
+	struct kvm_regs regs;
+
+	VCPU(v, KVM_GET_SREGS, &sregs);
+	VCPU(v, KVM_GET_LAPIC, &lapic);
+	vcpu_antenna_park(&v->antenna, &sregs, &lapic, &regs);
+	VCPU(v, KVM_SET_SREGS, &sregs);
+	VCPU(v, KVM_GET_LAPIC, &lapic); /* as the mode has made it */
+	vcpu_antenna_park(&v->antenna, &sregs, &lapic, &regs);
+	VCPU(v, KVM_SET_LAPIC, &lapic);
+	VCPU(v, KVM_SET_REGS, &regs);
+	VCPU(v, KVM_SET_MP_STATE, &runnable);
+	if (mode->smm && v == &first.vcpus[1])
+		events_smm(v);
+}
+
+static void machine_create(struct machine *m, uint8_t *antennas, int smm)
+{
+	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { PINS } };
+	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUIDS * sizeof(*cpuid->entries));
+
+	cpuid->nent = CPUIDS;
+	memset(m, 0, sizeof(*m));
+	m->vm = call("KVM_CREATE_VM", ioctl(kvm, KVM_CREATE_VM, 0));
+	ioctl(m->vm, KVM_SET_TSS_ADDR, TSS_AT);
+	VM(m, KVM_ENABLE_CAP, &split);
+	memory_set(m, 0, 0, RAM_BYTES, ram);
+	memory_set(m, smm ? 1 << 16 : 1, ANTENNA_AT, VCPU_ANTENNA_BYTES, antennas);
+	call("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
+	for (int i = 0; i < 2; i++) {
+		struct vcpu *v = &m->vcpus[i];
+		int bytes = call("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+
+		v->fd = call("KVM_CREATE_VCPU", ioctl(m->vm, KVM_CREATE_VCPU, i));
+		v->run = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED, v->fd, 0);
+		call("mmap", v->run == MAP_FAILED ? -1 : 0);
+		VCPU(v, KVM_SET_CPUID2, cpuid);
+		v->antenna = (struct vcpu_antenna){
+			.gpa = ANTENNA_AT,
+			.memory = antennas,
+			.cpu = i,
+			.apic_base = apic_base(i),
+			.ldr = 1u << (24 + i),
+			.dfr = 0xffffffff,
+		};
+	}
+	free(cpuid);
+	vcpu_antenna_build(antennas, ANTENNA_AT);
+	routes_set(m);
+}
+
+static void machine_end(struct machine *m)
+{
+	for (int i = 0; i < 2; i++) {
+		munmap(m->vcpus[i].run, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
+		close(m->vcpus[i].fd);
+	}
+	close(m->vm);
+}
+
+/* ---- what is sent ---- */
+
+static void msi(struct machine *m, uint32_t data)
+{
+	struct kvm_msi msi = { .address_lo = APIC_AT | 1 << 12, .data = data };
+
+	VM(m, KVM_SIGNAL_MSI, &msi);
+}
+
+/* Whoever holds the lock. */
+static void line_looks(void)
+{
+	if (ioapic.line && !ioapic.remote) {
+		ioapic.remote = 1;
+		ioapic.delivered++;
+		msi(&first, VECTOR_LEVEL | LEVEL | ASSERT);
+	}
+}
+
+/* The driver's handler: at times what the device wants is not all done, and the line stays. */
+static void line_served(void)
+{
+	pthread_mutex_lock(&ioapic.lock);
+	ioapic.random = ioapic.random * 6364136223846793005 + 1442695040888963407;
+	if (ioapic.random >> 62)
+		ioapic.line = 0;
+	pthread_mutex_unlock(&ioapic.lock);
+}
+
+static void line_ended(void)
+{
+	pthread_mutex_lock(&ioapic.lock);
+	if (!ioapic.remote)
+		wrong("an interrupt of the line ended that was not under way");
+	ioapic.remote = 0;
+	line_looks();
+	pthread_mutex_unlock(&ioapic.lock);
+}
+
+/* ---- vCPU 1, on either machine ---- */
+
+static void nmi_came(struct vcpu *v)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_regs regs;
+
+	VCPU(v, KVM_GET_REGS, &regs);
+	VCPU(v, KVM_GET_VCPU_EVENTS, &events);
+	vcpu_antenna_nmi_ends(&v->antenna, &regs, &events);
+	VCPU(v, KVM_SET_REGS, &regs);
+	VCPU(v, KVM_SET_VCPU_EVENTS, &events);
+	ADD(v->nmis, 1);
+	if (v == &first.vcpus[1])
+		msi(&second, NMI);
+}
+
+static void vector_came(struct vcpu *v, unsigned int vector)
+{
+	/* Counted first: who has seen it at the owner looks here, too. */
+	ADD(v->taken[vector], 1);
+	if (v == &first.vcpus[1])
+		msi(&second, vector | (vector == VECTOR_LEVEL ? LEVEL | ASSERT : 0));
+	else if (vector == VECTOR_LEVEL)
+		line_served();
+}
+
+static void exit_came(struct vcpu *v)
+{
+	unsigned int vector = 0;
+
+	switch (vcpu_antenna_heard(v->run, &vector)) {
+	case VCPU_ANTENNA_NOTHING:
+		break;
+	case VCPU_ANTENNA_VECTOR:
+		vector_came(v, vector);
+		break;
+	case VCPU_ANTENNA_NMI:
+		nmi_came(v);
+		break;
+	case VCPU_ANTENNA_EOI:
+		if (v == &second.vcpus[1] && vector == VECTOR_LEVEL)
+			line_ended();
+		ADD(v->eois[vector], 1);
+		break;
+	case VCPU_ANTENNA_WRONG:
+		wrong("vCPU 1 leaves KVM_RUN with exit %u, %u", v->run->exit_reason, vector);
+	}
+}
+
+/*
+ * It has not been started: KVM does not run it, and says which SIPI has come. KVM_RUN waits for the INIT; one
+ * more after that would wait for the SIPI, too, and run the guest's code here.
+ */
+static void wait_for_sipi(struct vcpu *v)
+{
+	struct kvm_mp_state state;
+	struct kvm_sregs sregs;
+
+	for (;;) {
+		VCPU(v, KVM_GET_MP_STATE, &state);
+		if (LOAD(v->stops) || state.mp_state == KVM_MP_STATE_RUNNABLE)
+			break;
+		if (state.mp_state == KVM_MP_STATE_UNINITIALIZED)
+			ioctl(v->fd, KVM_RUN, 0);
+		else
+			usleep(100);
+	}
+	VCPU(v, KVM_GET_SREGS, &sregs);
+	park(v);
+	STORE(v->waits, 0);
+	STORE(v->started, sregs.cs.selector >> 8 | 1 << 8);
+}
+
+/* A parked vCPU is to look whether an INIT has come for it. */
+static void kicked(struct vcpu *v)
+{
+	struct kvm_vcpu_events events;
+	struct kvm_mp_state state;
+
+	VCPU(v, KVM_GET_MP_STATE, &state);
+	VCPU(v, KVM_GET_VCPU_EVENTS, &events);
+	if (state.mp_state == KVM_MP_STATE_INIT_RECEIVED || events.smi.latched_init) {
+		park(v); /* with what was sent until now forgotten, as an INIT has it */
+		STORE(v->online_init, 1);
+	}
+}
+
+static void *vcpu_thread(void *argument)
+{
+	struct vcpu *v = argument;
+
+	while (!LOAD(v->stops)) {
+		if (LOAD(v->waits)) {
+			wait_for_sipi(v);
+			continue;
+		}
+		if (!ioctl(v->fd, KVM_RUN, 0)) {
+			exit_came(v);
+		} else if (errno == EINTR || errno == EAGAIN) {
+			v->run->immediate_exit = 0;
+			kicked(v);
+		} else {
+			call("KVM_RUN", -1);
+		}
+	}
+	return NULL;
+}
+
+static void nothing(int signal)
+{
+	(void)signal;
+}
+
+static void kick(struct vcpu *v)
+{
+	v->run->immediate_exit = 1;
+	pthread_kill(v->thread, SIGUSR1);
+}
+
+static void vcpu_end(struct vcpu *v)
+{
+	STORE(v->stops, 1);
+	kick(v);
+	pthread_join(v->thread, NULL);
+}
+
+/* ---- vCPU 0 of the first machine: sends ---- */
+
+static const uint8_t sender[] = {
+	0xbe, 0x08, 0x40, 0, 0,			/* 1:	mov esi, TABLE_AT + 8 */
+	0x8b, 0x1d, 0x00, 0x40, 0, 0,		/*	mov ebx, [TABLE_AT] */
+	0x8b, 0x56, 0x04,			/* 2:	mov edx, [esi + 4] */
+	0x8b, 0x06,				/*	mov eax, [esi] */
+	0x83, 0x3d, 0x04, 0x40, 0, 0, 0,	/*	cmp dword [TABLE_AT + 4], 0 */
+	0x75, 0x0d,				/*	jne 3f */
+	0x89, 0x15, 0x10, 0x03, 0xe0, 0xfe,	/*	mov [APIC_AT + 0x310], edx */
+	0xa3, 0x00, 0x03, 0xe0, 0xfe,		/*	mov [APIC_AT + 0x300], eax */
+	0xeb, 0x07,				/*	jmp 4f */
+	0xb9, 0x30, 0x08, 0, 0,			/* 3:	mov ecx, 0x830 */
+	0x0f, 0x30,				/*	wrmsr */
+	0x83, 0xc6, 0x08,			/* 4:	add esi, 8 */
+	0x4b,					/*	dec ebx */
+	0x75, 0xd8,				/*	jnz 2b */
+	0xe6, PORT_SENT,			/*	out PORT_SENT, al */
+	0xeb, 0xc9,				/*	jmp 1b */
+};
+
+static void send_all(void)
+{
+	struct vcpu *v = &first.vcpus[0];
+	uint32_t *table = (uint32_t *)(ram + TABLE_AT);
+
+	table[1] = mode->x2apic;
+	while (ioctl(v->fd, KVM_RUN, 0))
+		if (errno != EINTR && errno != EAGAIN)
+			call("KVM_RUN", -1);
+	if (v->run->exit_reason != KVM_EXIT_IO || v->run->io.port != PORT_SENT)
+		wrong("the sender leaves KVM_RUN with exit %u", v->run->exit_reason);
+	table[0] = 0;
+}
+
+static void send_later(uint32_t low, unsigned int to)
+{
+	uint32_t *table = (uint32_t *)(ram + TABLE_AT), *entry = table + 2 + 2 * table[0]++;
+
+	entry[0] = low | ASSERT;
+	entry[1] = mode->x2apic ? to : to << 24;
+}
+
+static void sender_start(void)
+{
+	struct vcpu *v = &first.vcpus[0];
+	struct kvm_regs regs;
+
+	park(v);
+	VCPU(v, KVM_GET_REGS, &regs);
+	regs.rip = CODE_AT;
+	VCPU(v, KVM_SET_REGS, &regs);
+	memcpy(ram + CODE_AT, sender, sizeof(sender));
+	memset(ram + TRAMPOLINE_AT, 0xf4, 0x1000);
+	ram[TABLE_AT] = 0;
+}
+
+/* ---- what is promised ---- */
+
+static unsigned long *expected(void)
+{
+	static unsigned long taken[256];
+
+	return taken;
+}
+
+/* Each vector that was sent came out of the antenna and of its owner as often as expected, now that the last has. */
+static void all_came(const char *what)
+{
+	static unsigned long lasts;
+	struct vcpu *antenna = &first.vcpus[1], *owner = &second.vcpus[1];
+
+	lasts = ++expected()[VECTOR_LAST];
+	send_later(VECTOR_LAST, 1);
+	send_all();
+	WAIT(LOAD(owner->taken[VECTOR_LAST]) == lasts);
+	for (unsigned int vector = 0; vector < 256; vector++)
+		if (antenna->taken[vector] != expected()[vector] || owner->taken[vector] != expected()[vector])
+			wrong("%s: of vector %#x %lu were sent, the antenna heard %lu, the owner took %lu", what, vector,
+			      expected()[vector], antenna->taken[vector], owner->taken[vector]);
+}
+
+static void ipis_come(const char *what, uint32_t kind, unsigned int to, unsigned int nr)
+{
+	for (unsigned int sent = 0; sent < nr; sent += VECTORS) {
+		for (unsigned int i = 0; i < VECTORS; i++) {
+			send_later((VECTOR_FIRST + i) | kind, to);
+			expected()[VECTOR_FIRST + i]++;
+		}
+		all_came(what);
+	}
+}
+
+static void nmis_come(unsigned int nr)
+{
+	unsigned long before = first.vcpus[1].nmis;
+
+	for (unsigned int i = 1; i <= nr; i++) {
+		send_later(NMI, 1);
+		all_came("NMI");
+		if (first.vcpus[1].nmis != before + i || second.vcpus[1].nmis != before + i)
+			wrong("of %u NMIs the antenna heard %lu, the owner %lu", i, first.vcpus[1].nmis - before,
+			      second.vcpus[1].nmis - before);
+	}
+}
+
+/* NMIs that are sent while one is pending are one; vectors are not lost by them. */
+static void nmis_lose_nothing(unsigned int nr)
+{
+	unsigned long before = first.vcpus[1].nmis;
+
+	for (unsigned int sent = 0; sent < nr; sent += VECTORS) {
+		for (unsigned int i = 0; i < VECTORS; i++) {
+			send_later(VECTOR_FIRST + i, 1);
+			expected()[VECTOR_FIRST + i]++;
+			send_later(NMI, 1);
+		}
+		all_came("IPIs among NMIs");
+	}
+	if (first.vcpus[1].nmis == before)
+		wrong("of NMIs among IPIs the antenna heard none");
+}
+
+static void msis_come(unsigned int nr)
+{
+	for (unsigned int sent = 0; sent < nr; sent += VECTORS) {
+		for (unsigned int i = 0; i < VECTORS; i++) {
+			msi(&first, VECTOR_FIRST + i);
+			expected()[VECTOR_FIRST + i]++;
+		}
+		all_came("MSI");
+	}
+}
+
+/* The kernel may deliver an eventfd's later than the write: it is waited for before the last is sent. */
+static void irqfds_come(unsigned int nr)
+{
+	int fds[FDS];
+
+	for (int i = 0; i < FDS; i++) {
+		struct kvm_irqfd irqfd = { .gsi = PINS + i };
+
+		fds[i] = call("eventfd", eventfd(0, EFD_CLOEXEC));
+		irqfd.fd = fds[i];
+		VM(&first, KVM_IRQFD, &irqfd);
+	}
+	for (unsigned int sent = 0; sent < nr; sent += FDS) {
+		for (int i = 0; i < FDS; i++) {
+			expected()[VECTOR_FIRST + i]++;
+			call("write", eventfd_write(fds[i], 1));
+		}
+		for (int i = 0; i < FDS; i++)
+			WAIT(LOAD(first.vcpus[1].taken[VECTOR_FIRST + i]) >= expected()[VECTOR_FIRST + i]);
+		all_came("irqfd");
+	}
+	for (int i = 0; i < FDS; i++)
+		close(fds[i]);
+}
+
+/* Each is ended once, by its owner; the antenna's own end of it is told apart. */
+static void lines_come(unsigned int nr)
+{
+	struct vcpu *antenna = &first.vcpus[1], *owner = &second.vcpus[1];
+	unsigned long before = ioapic.delivered, stayed;
+
+	for (unsigned int i = 0; i < nr; i++) {
+		pthread_mutex_lock(&ioapic.lock);
+		ioapic.line = 1;
+		line_looks();
+		pthread_mutex_unlock(&ioapic.lock);
+		WAIT(!LOAD(ioapic.line) && !LOAD(ioapic.remote));
+	}
+	expected()[VECTOR_LEVEL] += ioapic.delivered - before;
+	all_came("a line");
+	stayed = ioapic.delivered - before - nr;
+	if (owner->eois[VECTOR_LEVEL] != expected()[VECTOR_LEVEL] ||
+	    antenna->eois[VECTOR_LEVEL] != expected()[VECTOR_LEVEL] || (nr > 100 && !stayed))
+		wrong("of %lu interrupts of a line the owner ended %lu, the antenna %lu", expected()[VECTOR_LEVEL],
+		      owner->eois[VECTOR_LEVEL], antenna->eois[VECTOR_LEVEL]);
+}
+
+static void starts_are_told(void)
+{
+	struct vcpu *v = &first.vcpus[1];
+
+	send_later(INIT, 1);
+	send_all();
+	send_later(SIPI | TRAMPOLINE_AT >> 12, 1);
+	send_all();
+	WAIT(LOAD(v->started));
+	if (v->started != (1 << 8 | TRAMPOLINE_AT >> 12))
+		wrong("a SIPI of vector %#x is told as %#x", TRAMPOLINE_AT >> 12, v->started & 0xff);
+}
+
+/* In SMM, no SIPI that follows makes it run the guest's code. */
+static void init_is_seen(void)
+{
+	struct vcpu *v = &first.vcpus[1];
+
+	send_later(INIT, 1);
+	if (mode->smm)
+		send_later(SIPI | TRAMPOLINE_AT >> 12, 1);
+	send_all();
+	WAIT((kick(v), LOAD(v->online_init)));
+	ipis_come("after an INIT", 0, 1, VECTORS);
+}
+
+static void promises(void)
+{
+	starts_are_told();
+	ipis_come("a fixed IPI", 0, 1, count);
+	ipis_come("a logical IPI", LOGICAL, 2, count / 10);
+	ipis_come("an IPI to all others", TO_OTHERS, 0, count / 10);
+	ipis_come("an IPI to all", TO_ALL, 0, VECTORS);
+	send_later(TO_SELF | VECTOR_FIRST, 0);
+	all_came("an IPI to self");
+	nmis_come(count / 50);
+	nmis_lose_nothing(count / 10);
+	msis_come(count);
+	irqfds_come(count);
+	lines_come(count / 4);
+	init_is_seen();
+}
+
+static void run_in(const struct mode *in)
+{
+	unsigned long all = 0;
+
+	mode = in;
+	memset(expected(), 0, 256 * sizeof(*expected()));
+	ioapic.delivered = 0;
+	machine_create(&first, heard, mode->smm);
+	machine_create(&second, owned, 0);
+	first.vcpus[1].waits = 1;
+	VCPU(&first.vcpus[1], KVM_SET_MP_STATE, &(struct kvm_mp_state){ KVM_MP_STATE_UNINITIALIZED });
+	sender_start();
+	park(&second.vcpus[1]);
+	for (struct machine *m = &first; m; m = m == &first ? &second : NULL)
+		call("pthread_create", -pthread_create(&m->vcpus[1].thread, NULL, vcpu_thread, &m->vcpus[1]));
+	promises();
+	vcpu_end(&first.vcpus[1]);
+	vcpu_end(&second.vcpus[1]);
+	for (int i = 0; i < 256; i++)
+		all += second.vcpus[1].taken[i];
+	printf("antenna: %s: %lu interrupts and %lu NMIs, each once; %lu of a line, each ended once\n", mode->name, all,
+	       second.vcpus[1].nmis, second.vcpus[1].eois[VECTOR_LEVEL]);
+	fflush(stdout);
+	machine_end(&first);
+	machine_end(&second);
+}
+
+static uint8_t *memory(size_t bytes)
+{
+	uint8_t *p = mmap(NULL, bytes, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+
+	call("mmap", p == MAP_FAILED ? -1 : 0);
+	return p;
+}
+
+int main(int argc, char **argv)
+{
+	struct sigaction action = { .sa_handler = nothing };
+	int smm;
+
+	count = argc > 1 ? atoi(argv[1]) : 1000;
+	sigaction(SIGUSR1, &action, NULL);
+	kvm = open("/dev/kvm", O_RDWR | O_CLOEXEC);
+	if (kvm < 0) {
+		printf("skip: kvm: /dev/kvm: %s\n", strerror(errno));
+		return SKIP;
+	}
+	smm = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_SMM) > 0 &&
+	      ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
+	ram = memory(RAM_BYTES);
+	heard = memory(VCPU_ANTENNA_BYTES);
+	owned = memory(VCPU_ANTENNA_BYTES);
+	for (unsigned int i = 0; i < sizeof(modes) / sizeof(*modes); i++)
+		if (smm || !modes[i].smm)
+			run_in(&modes[i]);
+	return 0;
+}

@@ -1,0 +1,116 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* vcpu_antenna.c - how an antenna is parked and KVM's exits are read. Under KVM: tests/kernel/antenna.c. */
+#include "check.h"
+#include "vcpu_antenna.h"
+
+#define GPA 0xfd000000u
+
+static uint8_t memory[VCPU_ANTENNA_BYTES];
+
+static union {
+	struct kvm_run run;
+	uint8_t bytes[4096];
+} at;
+
+static enum vcpu_antenna_heard out(uint16_t port, uint8_t value, uint8_t size, uint8_t direction)
+{
+	unsigned vector = 999;
+
+	at.run.exit_reason = KVM_EXIT_IO;
+	at.run.io.direction = direction;
+	at.run.io.size = size;
+	at.run.io.count = 1;
+	at.run.io.port = port;
+	at.run.io.data_offset = 2048;
+	at.bytes[2048] = value;
+	return vcpu_antenna_heard(&at.run, &vector);
+}
+
+static void a_vector_is_told_from_what_no_antenna_does(void)
+{
+	unsigned vector;
+
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 0x31, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_VECTOR);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 16, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_VECTOR);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 255, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_VECTOR);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 2, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_NMI);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 6, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 13, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT + 1, 0x31, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 0x31, 2, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 0x31, 1, KVM_EXIT_IO_IN), VCPU_ANTENNA_WRONG);
+	at.run.exit_reason = KVM_EXIT_IOAPIC_EOI;
+	at.run.eoi.vector = 0x51;
+	CHECK_EQ(vcpu_antenna_heard(&at.run, &vector), VCPU_ANTENNA_EOI);
+	CHECK_EQ(vector, 0x51);
+	at.run.exit_reason = KVM_EXIT_INTR;
+	CHECK_EQ(vcpu_antenna_heard(&at.run, &vector), VCPU_ANTENNA_NOTHING);
+	at.run.exit_reason = KVM_EXIT_SHUTDOWN;
+	CHECK_EQ(vcpu_antenna_heard(&at.run, &vector), VCPU_ANTENNA_WRONG);
+}
+
+static struct kvm_regs parked(unsigned cpu, uint64_t apic_base)
+{
+	struct vcpu_antenna a = {.gpa = GPA, .memory = memory, .cpu = cpu, .apic_base = apic_base};
+	struct kvm_sregs sregs;
+	struct kvm_lapic_state lapic = {0};
+	struct kvm_regs regs;
+
+	memset(&sregs, 0xff, sizeof(sregs));
+	vcpu_antenna_park(&a, &sregs, &lapic, &regs);
+	CHECK_EQ(sregs.apic_base, apic_base);
+	CHECK_EQ(sregs.cr0, 0x11);
+	CHECK_EQ(sregs.efer, 0);
+	CHECK_EQ(sregs.interrupt_bitmap[0], 0);
+	return regs;
+}
+
+static void each_has_a_stack_of_its_own(void)
+{
+	uint64_t below = 0;
+
+	vcpu_antenna_build(memory, GPA);
+	for (unsigned cpu = 0; cpu < VCPU_ANTENNA_CPUS; cpu++) {
+		struct kvm_regs regs = parked(cpu, 0xfee00800);
+
+		CHECK(regs.rsp >= below + 128 && regs.rsp <= GPA + VCPU_ANTENNA_BYTES);
+		for (uint64_t p = regs.rsp - 128; p < regs.rsp; p++)
+			CHECK(!memory[p - GPA]);
+		below = regs.rsp;
+	}
+}
+
+static void the_mode_says_where_an_interrupt_ends(void)
+{
+	CHECK_EQ(parked(1, 0xfee00800).rbx, 0);
+	CHECK_EQ(parked(1, 0xfee00800).rbp, 0xfee000b0);
+	CHECK_EQ(parked(1, 0xfed00900).rbp, 0xfed000b0);
+	CHECK_EQ(parked(1, 0xfee00c00).rbx, 1);
+}
+
+static void an_nmi_goes_back_to_what_it_interrupted(void)
+{
+	struct vcpu_antenna a = {.gpa = GPA, .memory = memory, .cpu = 3};
+	struct kvm_regs regs = parked(3, 0xfee00800);
+	struct kvm_vcpu_events events = {.nmi.masked = 1, .nmi.pending = 1, .flags = 0xff};
+	uint64_t top = regs.rsp;
+	uint32_t stack[4] = {0x31, GPA + 0x2345, 8, 0x46};
+
+	regs.rsp -= sizeof(stack);
+	memcpy(memory + (regs.rsp - GPA), stack, sizeof(stack));
+	vcpu_antenna_nmi_ends(&a, &regs, &events);
+	CHECK_EQ(regs.rsp, top);
+	CHECK_EQ(regs.rax, 0x31);
+	CHECK_EQ(regs.rip, GPA + 0x2345);
+	CHECK_EQ(regs.rflags, 0x46);
+	CHECK(!events.nmi.masked && !events.flags);
+}
+
+static const struct check_test tests[] = {
+	{"a-vector-is-told-from-what-no-antenna-does", a_vector_is_told_from_what_no_antenna_does},
+	{"each-has-a-stack-of-its-own", each_has_a_stack_of_its_own},
+	{"the-mode-says-where-an-interrupt-ends", the_mode_says_where_an_interrupt_ends},
+	{"an-nmi-goes-back-to-what-it-interrupted", an_nmi_goes_back_to_what_it_interrupted},
+};
+
+CHECK_MAIN(tests)
