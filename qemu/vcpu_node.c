@@ -3,7 +3,7 @@
  * vcpu_node.c - the object dsm-vcpus: this QEMU is one of several that run one guest.
  *
  *     -object secret,id=k,file=KEYFILE
- *     -object 'dsm-vcpus,id=v,node=1,cpus=0-3@0;;4-7@1,hosts=10.0.0.1:9999;;10.0.0.2:9999,key=k'
+ *     -object 'dsm-vcpus,id=v,node=1,cpus=0-3@0;4-7@1,hosts=10.0.0.1:9999;10.0.0.2:9999,key=k'
  *
  * The machine is the same on all nodes; node 0 has the devices and what the guest boots. When the
  * machine is complete, a node waits for all others; node 0 then lets the vCPUs begin, on all.
