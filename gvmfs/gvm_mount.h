@@ -6,11 +6,11 @@
 /* Extended attributes of the mount's files and of its root; gvmfs(8) says what they mean. */
 #define GVM_XATTR_PREFIX    "user.gvm."
 #define GVM_XATTR_STATS	    GVM_XATTR_PREFIX "stats"     /* lines of "name value" */
-#define GVM_XATTR_MAP	    GVM_XATTR_PREFIX "map"	 /* where its chunks are: fuse/front_map.h */
+#define GVM_XATTR_MAP	    GVM_XATTR_PREFIX "map"	 /* where a region's chunks are: fuse/front_map.h */
 #define GVM_XATTR_LATENCY   GVM_XATTR_PREFIX "latency"   /* lines of "STAGE BOUND_NS COUNT": state/latency.h */
 #define GVM_XATTR_LOCAL	    GVM_XATTR_PREFIX "local"     /* the fast path's budget in bytes */
 #define GVM_XATTR_TEMPORARY GVM_XATTR_PREFIX "temporary" /* the region goes with its last user */
-#define GVM_XATTR_REPLICAS  GVM_XATTR_PREFIX "replicas"  /* copies of each chunk; can be set before the region has a size */
+#define GVM_XATTR_REPLICAS  GVM_XATTR_PREFIX "replicas"  /* copies of each chunk; settable while the size is 0 */
 #define GVM_XATTR_TAKE	    GVM_XATTR_PREFIX "take"      /* takes a region over from another host */
 #define GVM_XATTR_NODE	    GVM_XATTR_PREFIX "node"      /* of the root: adds a memory node */
 #define GVM_XATTR_NODES	    GVM_XATTR_PREFIX "nodes"     /* of the root: lines of "ADDRESS connected|away" */
@@ -21,11 +21,12 @@
 /* user.gvm.map.N has a letter for each of so many chunks of 128 KiB: */
 #define GVM_MAP_CHUNKS	512u
 #define GVM_MAP_NOTHING '.' /* zero, and it takes no room */
-#define GVM_MAP_NODES	'n' /* on the nodes, and not here (or only in the page cache, which gvmfs does not know) */
-#define GVM_MAP_UNKNOWN '?' /* the region is not open for writing here: what is on the nodes is not known */
-#define GVM_MAP_HERE	'h' /* on the fast path, from here on: some or all of its pages are on this host, mapped */
+#define GVM_MAP_NODES	'n' /* on the nodes, and not here (but maybe in the page cache, which gvmfs does not know) */
+#define GVM_MAP_UNKNOWN '?' /* the region is not open for writing here, so what is on the nodes is not known */
+/* On the fast path, but for GVM_MAP_GOING: */
+#define GVM_MAP_HERE	'h' /* some or all of its pages are on this host, mapped */
 #define GVM_MAP_HOT	'H' /* the same; and it came back soon whenever it had gone */
-#define GVM_MAP_ONLY	'd' /* the same; and the nodes have nothing of it: it is new, or zero */
+#define GVM_MAP_ONLY	'd' /* as GVM_MAP_HERE; and the nodes have nothing of it: it is new, or zero */
 #define GVM_MAP_COLD	'c' /* here, and nobody has touched it lately: it goes next */
 #define GVM_MAP_COMING	'f' /* being fetched */
 #define GVM_MAP_GOING	'w' /* being written back; also of a mapped file */

@@ -6,8 +6,10 @@
 #include <time.h>
 
 static bool measured;
-static uint64_t longest_ns;		/* written by the front alone */
-static _Thread_local uint64_t looked_ns; /* by the thread's clock; 0: not yet. (What one did that was relieved meanwhile counts, too.) */
+static uint64_t longest_ns; /* written by the front alone */
+/* The last look, by the thread's own clock; 0: there was none. (If that thread was relieved meanwhile (state/relief.h), what
+ * it did since counts, too.) */
+static _Thread_local uint64_t looked_ns;
 
 void turns_measure(void)
 {

@@ -1,19 +1,19 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * turns.h - how long a fault may have to wait for the front: the most CPU time that it takes between two looks at faults
- * (--bench-turns). Whatever it does in between, a fault that comes meanwhile waits for all of it; what the host does with the CPU
- * meanwhile does not count. For measurements: it takes a system call at each look.
+ * turns.h - how long a fault may have to wait for the front thread: the most CPU time that the front takes between two
+ * looks at faults (--bench-turns). A fault that comes in between waits for all that the front is doing; what the host does
+ * with the CPU meanwhile does not count. For measurements: each look takes a system call more.
  */
 #ifndef GVMFS_TURNS_H
 #define GVMFS_TURNS_H
 
 #include <stdint.h>
 
-/* From now on it is measured. */
+/* Measures from now on. */
 void turns_measure(void);
 /* The front looks at faults. */
 void turns_look(void);
-/* The longest time since this was asked last; 0: it is not measured. Front thread. */
+/* The longest time since the last such call; 0: nothing is measured. Front thread. */
 uint64_t turns_longest_ns(void);
 
 #endif

@@ -39,7 +39,8 @@ static void direct_synced(struct worker *w, struct pagecache_ask *ask, int error
 /* A file that was opened for direct reads, beside another host's writer or the fast path, may be read
  * while a program of this host stores to it through a mapping. True: the write-back is in flight, and
  * its end answers the read. */
-static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode, const struct io_read *what)
+static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode,
+			const struct io_read *what)
 {
 	struct direct_read *d;
 
@@ -77,7 +78,8 @@ static void fill_refuse(fuse_req_t req, struct inode *inode)
 	fuse_reply_err(req, EOPNOTSUPP);
 }
 
-static void read_begin(struct worker *w, fuse_req_t req, struct inode *inode, const struct io_read *what)
+static void read_begin(struct worker *w, fuse_req_t req, struct inode *inode,
+		       const struct io_read *what)
 {
 	if (what->size && inode->resident && resident_is_changing(inode->resident, what->off, what->size))
 		front_fast_read(req, inode, what);
@@ -85,9 +87,9 @@ static void read_begin(struct worker *w, fuse_req_t req, struct inode *inode, co
 		front_io_read(w, req, inode, what);
 }
 
-/* What a mapping of the view gets is in the page cache as the view's: no part of the region's. */
-static void view_read(struct worker *w, fuse_req_t req, struct inode *inode, enum core_view view, size_t size, uint64_t off,
-		      bool direct)
+/* The pages that a mapping of the view gets are the view's in the page cache, not the region's. */
+static void view_read(struct worker *w, fuse_req_t req, struct inode *inode, enum core_view view,
+		      size_t size, uint64_t off, bool direct)
 {
 	struct core_part part = view_part(inode, view);
 	struct io_read what = { .how = direct ? READ_DIRECT : 0 };

@@ -21,7 +21,7 @@ struct file_read {
 	struct worker *w;
 	fuse_req_t req;
 	struct io_read what;
-	uint64_t came_ns;
+	uint64_t came_ns; /* when it was found that the answer has to wait; 0: it had not */
 	uint32_t trust; /* from watch_read_begin(), when the READ came */
 	struct interrupt interrupt;
 	struct direct_share share;
@@ -29,7 +29,7 @@ struct file_read {
 	bool ended;
 };
 
-/* The answer: the head, and what is left of the content, since the region may have been made smaller since the READ came. */
+/* The answer: the head, and what is left of the content: the region may have been made smaller since the READ came. */
 static int read_limit(const struct inode *inode, const struct file_read *f, const struct iovec *iov, int count,
 		      struct iovec left[READ_IOV_MAX + 1])
 {

@@ -23,7 +23,8 @@ struct io_read {
 	uint64_t off;
 	size_t size;
 	unsigned how; /* bits of enum read_how */
-	uint8_t *head; /* what the answer begins with, of a view's head (view.h), to be freed; NULL: nothing */
+	/* Bytes of a view's head (view.h), with which the answer begins; front_io_read() frees them. NULL: none. */
+	uint8_t *head;
 	size_t head_bytes;
 };
 

@@ -2,8 +2,8 @@
 /*
  * front_map.c - see front_map.h.
  *
- * A window's entries of the index are one page of the journal, and its marks a few lines of a page: where there is no such page
- * nothing is looked at, since to read a hole of a memfd would allocate its memory.
+ * A window's entries of the index are one page of the journal, and its marks a few cache lines of a page. Where there is
+ * no such page nothing is looked at, since to read a hole of a memfd would allocate its memory.
  */
 #include "front_map.h"
 
@@ -34,7 +34,7 @@ size_t map_head(const struct inode *inode, char *text, size_t size)
 	return n + (size_t)snprintf(text + n, size - n, "\n");
 }
 
-/* By the index: whether the nodes have something of it. */
+/* Marks, by the index, the chunks of which the nodes have something. */
 static void nodes_mark(struct worker *w, struct inode *inode, uint64_t first, uint64_t end, char *text)
 {
 	const struct journal_inode *d = inode->disk;

@@ -81,9 +81,12 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 				r ? resident_waiting(r) : 0, r && resident_is_short(r));
 }
 
+/* Of the mount. */
 static size_t print_turns(const struct worker *w, char *buf, size_t size)
 {
-	return w->opts->bench_turns ? (size_t)snprintf(buf, size, "longest_turn_ns %llu\n", (unsigned long long)turns_longest_ns()) : 0;
+	if (!w->opts->bench_turns)
+		return 0;
+	return (size_t)snprintf(buf, size, "longest_turn_ns %llu\n", (unsigned long long)turns_longest_ns());
 }
 
 static size_t print_stats(struct worker *w, struct inode *inode, char *text)
@@ -213,6 +216,7 @@ static void note_set(fuse_req_t req, fuse_ino_t ino, const char *value, size_t s
 	fuse_reply_err(req, 0);
 }
 
+/* Where the guest has its memory is what is guessed again, and nothing is known of its kernel. */
 static void core_forget(fuse_req_t req, fuse_ino_t ino)
 {
 	struct inode *inode = front_inode(req, ino);

@@ -56,7 +56,7 @@ void view_reply_attr(struct worker *w, fuse_req_t req, const struct inode *regio
 	fuse_reply_attr(req, &st, 0);
 }
 
-/* What of `part`, which stands at `at`, is among `bytes` from `off` on. */
+/* Copies what of `part`, which stands at `at` of the head, lies among the `bytes` from `off` on. */
 static void part_copy(uint8_t *to, uint64_t off, size_t bytes, const uint8_t *part, uint64_t at, size_t part_bytes)
 {
 	uint64_t begin = off > at ? off : at;

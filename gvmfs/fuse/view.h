@@ -35,16 +35,17 @@ static inline fuse_ino_t view_region(fuse_ino_t ino)
 
 /* The view of this name in the folder, and its region; CORE_NONE: there is none, or a region without a size. */
 enum core_view view_find(struct worker *w, const struct inode *folder, const char *name, struct inode **region);
+/* The part of the region that a view shows, behind a head of its own. */
 static inline struct core_part view_part(const struct inode *region, enum core_view view)
 {
 	return core_part(view, &region->disk->core, region->disk->rec.size_bytes);
 }
 
-/* Fills an entry and counts the kernel's reference, to the region. */
+/* Fills in the answer to a look-up, and counts the kernel's reference to the region. */
 void view_entry(struct worker *w, struct inode *region, enum core_view view, struct fuse_entry_param *e);
 void view_reply_attr(struct worker *w, fuse_req_t req, const struct inode *region, enum core_view view);
 
-/* `bytes` of a view's head, from `off` on, to be freed; NULL: no memory. */
+/* `bytes` bytes of a view's head, from byte `off` on, which the caller frees; NULL: no memory. */
 uint8_t *view_head(const struct worker *w, const struct inode *region, uint64_t off, size_t bytes);
 
 #endif

@@ -19,13 +19,13 @@
  * again. If the region is closed meanwhile, the other node gives back what it has reserved (region_jobs.c); a copy that
  * lacks by then is made when the region is open again.
  *
- * A region with one copy has no views to leave: only the record says which node has a slot. Instead of LEAVES its writes are
- * held until those in flight have ended and the rest is copied. Then, with everything on both nodes, the record gives the
- * slots to the target. Writes go on once the name table has that record and the source has dropped its part, or, if it has other
- * slots, was told what it has no more (moved.h; struct replicas' `settles`), so that a reader with the old record
+ * A region with one copy has no views to leave: only the record says which node has a slot. Instead of LEAVES its writes
+ * are held until those in flight have ended and the rest is copied. Then, with everything on both nodes, the record gives
+ * the slots to the target. Writes go on once the name table has that record and the source has dropped its part, or, if it
+ * has other slots, was told what it has no more (moved.h; struct replicas' `settles`), so that a reader with the old record
  * finds nothing, rather than stale data. That takes some tenths of a second. If the worker dies in between, the journal
- * has either record, both of which are right, and the successor holds writes, too. So does, for a moment, a host that attaches a
- * region of which a node has more room than it needs: its last host may have been lost in between.
+ * has either record, both of which are right, and the successor holds writes, too. So does, for a moment, a host that
+ * attaches a region of which a node has more room than it needs: its last host may have been lost in between.
  *
  * Front thread.
  */

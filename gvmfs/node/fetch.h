@@ -35,7 +35,7 @@ struct fetch_way {
 	struct gvm_id node; /* its incarnation */
 };
 
-/* What `piece` returns for a part that is looked at beside the front (unpack.h): fetch_looked() says what it is. */
+/* `piece` returns this for a part that another thread decodes (unpack.h): fetch_looked() gives the outcome later. */
 #define FETCH_LATER 1
 
 struct fetch;
@@ -62,7 +62,7 @@ struct fetch {
 	uint64_t deadline_ns; /* as in struct gvm_req */
 	/* Called with a part of the chunk; a part may come twice. If it returns an error (-EBADMSG: the part does not
 	 * verify), the node counts as failed. -ENODATA: some of its pages are lost (codec.h), which no other node
-	 * can change: the fetch goes on, and ends with this error. FETCH_LATER; not if `here` is set. */
+	 * can change: the fetch goes on, and ends with this error. Or it returns FETCH_LATER, unless `here` is set. */
 	int (*piece)(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		     const uint8_t *body);
 	/* Called once, not from within fetch_begin(), with 0 or a negative errno. */
@@ -87,11 +87,11 @@ struct fetch {
 	uint32_t left;	    /* those that were not asked for yet */
 	int lacks;	    /* 0, or why one of the others could not be had */
 	bool ended;
-	unsigned later; /* parts that are looked at beside; done() waits for them: */
-	bool over;	/* the fetch has ended, with `result` */
+	unsigned later; /* parts that another thread decodes; done() waits for them: */
+	bool over;	/* the nodes have answered, with `result` */
 	int result;
-	bool spoilt;	/* one of them does not verify, or is lost: all is asked for once more, with */
-	bool here;	/* no part looked at beside, so that it is known whose copy that is */
+	bool spoilt;	/* one of these parts does not verify, or is lost: the chunk is asked for once more */
+	bool here;	/* that second time: the front decodes every part, so that it is known whose copy is spoilt */
 	uint64_t hedge_at_ns; /* when to ask the next node; 0: not waiting */
 	TAILQ_ENTRY(fetch) entry; /* in fetches->waiting, in the order of hedge_at_ns */
 };
@@ -124,9 +124,9 @@ void fetch_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *wa
  */
 void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_way *way, unsigned ways, unsigned first,
 			unsigned slot);
-/* What was looked at beside is right, 0, or not, as `piece` would have returned it. */
+/* The outcome of a part for which `piece` returned FETCH_LATER, as `piece` would have returned it. May call done(). */
 void fetch_looked(struct fetch *f, int error);
-/* Ends the fetch early: done() runs at once, with -ECANCELED. Nothing of it may be being looked at beside. */
+/* Ends the fetch early: done() runs at once, with -ECANCELED. No other thread may be decoding a part of it. */
 void fetch_cancel(struct fetch *f);
 
 /* How long to wait for a node's answer before the next node is asked. */

@@ -11,7 +11,7 @@
 #define TELL_NS 1000000000ull
 #define BATCH	64u /* requests in one go */
 
-/* What a node says of a slot: nothing, that another has it than by the record, or what the record says. */
+/* What a node says of a slot: nothing; that another node has it than the record says; or what the record says. */
 enum said { NOTHING, OTHER, RIGHT };
 
 struct moved {
@@ -32,7 +32,7 @@ static const struct gvm_id *owner_of(const struct record *rec, unsigned slot)
 	return &rec->nodes[record_node_of(rec, slot)].incarnation;
 }
 
-/* Of others no chunk is within the size, for whoever has a record with these slots. */
+/* Slots above these have no chunk, in a region of the record's size. */
 static uint64_t slots_in_use(const struct record *rec)
 {
 	uint64_t chunks = record_chunks(rec->size_bytes);

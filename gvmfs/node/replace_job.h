@@ -43,8 +43,8 @@ void replace_job_choose(struct job *job, struct pool *pool);
 void replace_job_make(struct job *job, struct pool *pool);
 /* The second step if the nodes are ready: asks only the members. */
 void replace_job_members(struct job *job, struct pool *pool);
-/* A job of its own: tells the nodes of a region with one copy which of its slots they have by the record (moved.h). Result: 0; or
- * an error, as where a node that has slots is away. */
+/* A job of its own: tells the nodes of a region with one copy which of its slots they have by the record (moved.h).
+ * Result: 0; or an error, as where a node that has slots is away. */
 void replace_job_tell(struct job *job, struct pool *pool);
 /* A job of its own: has each node forget what it has of slots that are not its own, and lowers its promise to what it has, and has
  * to have by the record. Result as that of replace_job_tell(). */

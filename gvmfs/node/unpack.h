@@ -1,12 +1,15 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * unpack.h - decodes what a reader in order is about to come to beside the front thread.
+ * unpack.h - a thread that decodes chunks beside the front thread: those that nobody waits for yet, as those ahead of a
+ * reader in order.
  *
  * To decode a chunk takes as long as to put it into a guest's memory. While several chunks are on their way, the front
  * gives away what nobody waits for yet, and goes on with what is decoded; what the other thread has not begun when
  * the front has nothing else to do, the front decodes itself. So nothing is lost where that thread gets no CPU.
  *
- * Front thread only. The thread is made when it is first used.
+ * A job goes from `free` to `todo` (unpack_give()), to a thread that decodes it, and to `over`; done() is called by the
+ * front alone, and the job is free again. All calls are the front thread's. The other thread is made when it is first
+ * needed.
  */
 #ifndef GVMFS_UNPACK_H
 #define GVMFS_UNPACK_H
@@ -46,19 +49,23 @@ STAILQ_HEAD(unpack_jobs, unpack_job);
 
 struct unpack {
 	int event_fd; /* readable after unpack_may_sleep(), when something is done */
-	struct chunk_codec *own, *other; /* the front's, the thread's */
+	struct chunk_codec *own, *other; /* the front's, the other thread's */
 	unsigned under_way; /* jobs that are not FREE */
-	bool started, refused; /* the thread; it cannot be made */
+	bool started; /* there is the other thread */
+	bool refused; /* it could not be made: the front decodes everything */
 	struct unpack_job job[UNPACK_JOBS];
 	struct unpack_jobs free;
-	atomic_uint queued, ended; /* how many are; changed under lock */
+	atomic_uint queued, ended; /* jobs in `todo` and in `over`; changed under lock */
 	pthread_mutex_t lock;
-	pthread_cond_t more, less;
+	pthread_cond_t more; /* `todo` has a job */
+	pthread_cond_t less; /* the other thread has ended one */
 	struct unpack_jobs todo, over; /* under lock, as are the next ones */
-	bool idle, wakes; /* the thread waits for `more`; it wakes the front up */
+	bool idle;  /* the other thread waits for `more` */
+	bool wakes; /* the front sleeps: who ends a job writes to event_fd */
 };
 
-/* Whether to give away a part of so many pages, with so many fetches under way; `waited`: an access waits for some of it. */
+/* Whether it pays to give a part of a chunk away: it has these pages, so many fetches are under way, and an access waits
+ * for some of it or not. */
 static inline bool unpack_pays(uint32_t pages, unsigned fetching, bool waited)
 {
 #ifdef UNPACK_ALWAYS /* a simulator */

@@ -48,9 +48,9 @@ struct inode {
 	unsigned opens_dirtying; /* of opens_cached, those that may store to these pages through a mapping */
 	unsigned wbufs; /* journal wbufs that hold its unacknowledged writes, and `spilled` */
 	unsigned spilled; /* places that do: store/spill.h */
-	unsigned spill_left; /* of these, such as a predecessor left and that were not adopted yet */
+	unsigned spill_left; /* of these, places that a predecessor left and that were not adopted yet */
 	struct spill_places spilled_places; /* the others, oldest first; valid while there are some */
-	struct spill_slot *spill_slots; /* these, by the record's slots; NULL: there are none */
+	struct spill_slot *spill_slots; /* the same places, by the record's slots; NULL: there are none */
 	struct spill_shares spill_shares;
 	bool spill_dropped; /* what it has spilled counts as gone, and is freed in steps */
 	TAILQ_ENTRY(inode) spill_dropping; /* then: store->dropping */
@@ -148,7 +148,7 @@ static inline struct journal_inode *inode_disk(struct inodes *in, unsigned nr)
 	return &in->j->inodes[nr];
 }
 
-/* How many replicas of each slot a region has; or is to have, as long as it has no size. */
+/* How many replicas of each slot a region has, or, as long as it has no size, is to have; `of_mount`: by the option. */
 static inline unsigned inode_replicas(const struct journal_inode *d, unsigned of_mount)
 {
 	return d->rec.node_count ? d->rec.replicas : d->replicas ? d->replicas : of_mount;

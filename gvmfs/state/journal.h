@@ -10,8 +10,8 @@
  *	super | inodes[JOURNAL_INODES] | handles[JOURNAL_HANDLES] | wbufs[JOURNAL_WBUFS]
  *	| sessions[JOURNAL_SESSIONS] | views (JOURNAL_INODES x RECORD_SLOTS words)
  *	| tails (JOURNAL_INODES x a page) | notes (JOURNAL_INODES x CORE_NOTE_MAX)
- *	| wbuf data (JOURNAL_WBUFS x 128 KiB) | spill[JOURNAL_SPILL] | how many of each inode (JOURNAL_INODES words)
- *	| their buckets (JOURNAL_SPILL words) | their data (JOURNAL_SPILL x 128 KiB)
+ *	| wbuf data (JOURNAL_WBUFS x 128 KiB) | spill[JOURNAL_SPILL] | spill counts by inode (JOURNAL_INODES words)
+ *	| spill buckets (JOURNAL_SPILL words) | spill data (JOURNAL_SPILL x 128 KiB)
  *	| chunk index (JOURNAL_INODES x 1 GiB of address space)
  *	| seal_known of sealed pages (JOURNAL_INODES x 32 GiB, mapped one by one: journal_known_map())
  *
@@ -98,7 +98,7 @@ struct journal_inode {
 	uint32_t generation;
 	uint64_t lookups; /* the kernel's references */
 	uint64_t epoch;	  /* of our attachment as the writer; 0: not attached */
-	uint32_t replicas; /* that it is to have once it has a size; 0: as the mount's option says */
+	uint32_t replicas; /* how many it is to have once it has a size; 0: as the mount's option says */
 	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost); 0: it did not */
 	uint32_t cache_stale; /* another host may have written since the page cache's pages were read */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
@@ -117,7 +117,7 @@ struct journal_inode {
 	uint64_t cut_to_plus_1; /* the smaller size that nodes may have cut it to; a successor finishes that. 0: none.
 				 * Published before a node is asked, and by the job thread, as cut_version is */
 	uint32_t room_owed; /* a growth was begun, and nodes may still keep room for it: sizes.h */
-	uint32_t trims; /* nodes may have what they need no more of chunks or room, or not know of a move: node/replace.h */
+	uint32_t trims; /* nodes may have chunks or room that they need no more, or not know of a move: node/replace.h */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
 	struct core_facts core; /* set by setxattr(), as a whole or, by a worker that is killed, in part: hints */
 	struct record rec;

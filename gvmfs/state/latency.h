@@ -15,9 +15,12 @@
 #include <stdint.h>
 
 enum latency_stage {
-	LATENCY_FAULT, /* on the fast path: from when a page that a fault waits for is asked of a node to when it is mapped */
-	LATENCY_READ,  /* of the page cache, or read(2): from when a READ came that had to wait to its answer */
-	LATENCY_PUT,   /* from when a chunk is given to a writer to when its nodes have acknowledged it */
+	/* On the fast path: from when a page that a fault waits for is asked of a node to when it is mapped. */
+	LATENCY_FAULT,
+	/* The kernel's READs, for the page cache or read(2), that cannot be answered at once: from then to the answer. */
+	LATENCY_READ,
+	/* From when a changed chunk is given to a writer to when its nodes have acknowledged it. */
+	LATENCY_PUT,
 	LATENCY_STAGES
 };
 
@@ -28,11 +31,12 @@ struct latency {
 	_Atomic uint64_t sum_ns;
 };
 
-/* The first bound that is not below; LATENCY_BOUNDS: there is none. */
+/* The bucket that counts a wait of so long: the first whose bound is not below; LATENCY_BOUNDS: longer than any. */
 unsigned latency_bucket(uint64_t ns);
-/* bucket < LATENCY_BOUNDS. */
+/* The longest wait that a bucket < LATENCY_BOUNDS counts. */
 uint64_t latency_bound_ns(unsigned bucket);
 
+/* Counts one wait of a stage, of a region and of its mount. */
 void latency_add(struct latency *region, struct latency *mount, uint64_t ns);
 
 /* Writes lines "STAGE BOUND_NS COUNT" of the buckets that have any ("inf": the last one), and "STAGE sum SUM_NS", into buf;

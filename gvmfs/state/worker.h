@@ -59,7 +59,7 @@ struct worker {
 	struct jobs *jobs;
 	struct chunk_codec *codec; /* decodes the nodes' answers in the front thread */
 	struct sealer *sealer;	   /* opens them, if the mount seals; NULL: it does not */
-	struct unpack *unpack; /* another thread that does */
+	struct unpack *unpack; /* another thread that decodes */
 	struct store *store;
 	struct pagecache *pagecache;
 	struct writers *writers;
@@ -107,7 +107,7 @@ struct worker {
 /* Adds to a counter of the inode and of the mount. */
 #define worker_count(w, inode, name, n) stats_add((inode)->stats, &(w)->journal->super->stats, name, n)
 
-/* A stage of what a user of the inode waited for began then, and is over. */
+/* Counts a wait of a user of the inode, which began then, and is over. */
 static inline void worker_took(struct worker *w, struct inode *inode, enum latency_stage stage, uint64_t begun_ns)
 {
 	latency_add(&inode->disk->latency[stage], &w->journal->super->latency[stage], gvm_now_ns() - begun_ns);

@@ -65,7 +65,7 @@ struct flush {
 	/* filled in by the front */
 	void (*done)(struct worker *w, struct flush *f); /* front thread: with the outcome */
 	struct inode *inode; /* sender.c's */
-	uint64_t begun_ns;   /* of who gave it to the sender */
+	uint64_t begun_ns;   /* of the sender's caller: when it gave the flush to the sender */
 	void (*stored)(struct worker *w, struct flush *f); /* sender.c's: the caller's done() */
 	struct gvm_id region;
 	struct record_node node[RECORD_PLACES]; /* the nodes that it goes to */

@@ -160,7 +160,7 @@ struct chunk_list {
 /* A GET in flight for a chunk that is FILLING. */
 struct resident_fetch {
 	struct fetch fetch;
-	uint32_t beside; /* for gvmfs: pages that unpack.h is decoding */
+	uint32_t beside; /* for gvmfs: pages that another thread is decoding (node/unpack.h) */
 	struct resident *r; /* NULL: free */
 	uint64_t chunk;
 	uint32_t asked;	  /* pages */
@@ -439,12 +439,12 @@ void resident_ios_end(struct resident *r);
  * large region without looking at their chunks. */
 uint64_t chunk_touched(struct resident *r, uint64_t c);
 
-/* For people: how many chunks faults and requests wait for that have no room yet, no GET, or no memory of the client's
- * group; and whether that is what they wait for. */
+/* For people: how many chunks have faults or requests that wait for room, for a GET, or for memory of the client's group; */
 static inline unsigned resident_waiting(const struct resident *r)
 {
 	return r->lists[LIST_BLOCKED].count;
 }
+/* and whether it is memory that they wait for. */
 static inline bool resident_is_short(const struct resident *r)
 {
 	return r->short_at_ns;
