@@ -7,9 +7,9 @@
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/statvfs.h>
 #include <sys/types.h>
 #include <sys/xattr.h>
-
 
 static int terminate(char text[FSSTATS_TEXT], ssize_t n)
 {
@@ -50,6 +50,17 @@ const char *fsstats_error(int rc)
 uint64_t fsstats_get(const char *text, const char *name)
 {
 	return text_number(text, name);
+}
+
+int fsstats_room(const char *path, uint64_t *lent_bytes, uint64_t *free_bytes)
+{
+	struct statvfs v;
+
+	if (statvfs(path, &v))
+		return -errno;
+	*lent_bytes = (uint64_t)v.f_blocks * v.f_frsize;
+	*free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	return 0;
 }
 
 uint64_t fsstats_misses(const char *text)

@@ -2,8 +2,9 @@
 /*
  * json_out.h - what a subcommand prints for programs: gvm(1), JSON, has the rules.
  *
- * One text on standard output; members in the order in which they are added; bytes in "..._bytes", a nanosecond's worth
- * in "..._ns"; null for what is not known, or not set. What is named by users need not be UTF-8: such bytes are U+FFFD.
+ * One text on standard output; members in the order in which they are added. The name of a member ends in "_bytes" or "_ns"
+ * where its number has that unit; what is not known, or not set, is null. Names that users have given need not be UTF-8:
+ * U+FFFD stands for such bytes.
  */
 #ifndef TOOLS_JSON_OUT_H
 #define TOOLS_JSON_OUT_H

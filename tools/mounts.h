@@ -17,8 +17,8 @@ int mounts_find(const char *dir, char path[PATH_MAX], char err[MOUNTS_ERR_TEXT])
 int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 		   char err[MOUNTS_ERR_TEXT]);
 
-/* Where gvmfs is mounted, each place once: of several mounts in one only the last can be seen. `list` NULL: the kernel's. The
- * caller frees *paths and each of them by mounts_free(). 0 or a negative errno. */
+/* Where gvmfs is mounted, each place once: of several mounts in one place only the last can be seen. `list` NULL: the
+ * kernel's. The caller frees *paths and each of them by mounts_free(). 0 or a negative errno. */
 int mounts_all(const char *list, char ***paths, unsigned *count);
 void mounts_free(char **paths, unsigned count);
 

@@ -9,6 +9,7 @@
 
 #include <errno.h>
 #include <ftw.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -85,6 +86,18 @@ int region_rows_get(const char *folder, struct region_row **rows, unsigned *coun
 	*rows = gathered;
 	*count = gathered_count;
 	return 0;
+}
+
+int region_row_waits(const char *folder, const struct region_row *row, struct waits *waits)
+{
+	char path[PATH_MAX];
+
+	memset(waits, 0, sizeof(*waits));
+	if (!fsstats_get(row->stats, "opens"))
+		return -ENODATA;
+	if (snprintf(path, sizeof(path), "%s/%s", folder, row->name) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	return waits_read(path, waits);
 }
 
 void region_rows_free(struct region_row *rows, unsigned count)

@@ -16,7 +16,6 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/stat.h>
-#include <sys/statvfs.h>
 
 static const char help_text[] =
 	"usage: gvm stat [OPTION ...] MOUNT|REGION ...\n"
@@ -47,16 +46,14 @@ static double ratio(uint64_t part, uint64_t whole)
 static void storage_print(const char *path)
 {
 	char a[SIZE_TEXT], b[SIZE_TEXT];
-	struct statvfs v;
+	uint64_t lent, room;
 	struct stat st;
 
 	if (stat(path, &st))
 		return;
 	if (S_ISDIR(st.st_mode)) {
-		if (!statvfs(path, &v))
-			line("nodes", "%s lent, %s free",
-			     size_text((uint64_t)v.f_blocks * v.f_frsize, a),
-			     size_text((uint64_t)v.f_bavail * v.f_frsize, b));
+		if (!fsstats_room(path, &lent, &room))
+			line("nodes", "%s lent, %s free", size_text(lent, a), size_text(room, b));
 		return;
 	}
 	line("size", "%s, %s of it held by the nodes", size_text((uint64_t)st.st_size, a),
@@ -151,16 +148,16 @@ static struct json_object *stat_json(const char *path, const char *text)
 {
 	struct json_object *o = json_object_new_object();
 	struct waits waits;
-	struct statvfs v;
+	uint64_t lent, room;
 	struct stat st;
 
 	json_text(o, "path", path);
 	if (!stat(path, &st) && S_ISREG(st.st_mode)) {
 		json_number(o, "size_bytes", (uint64_t)st.st_size);
 		json_number(o, "held_bytes", (uint64_t)st.st_blocks * 512);
-	} else if (!statvfs(path, &v)) {
-		json_number(o, "lent_bytes", (uint64_t)v.f_blocks * v.f_frsize);
-		json_number(o, "free_bytes", (uint64_t)v.f_bavail * v.f_frsize);
+	} else if (!fsstats_room(path, &lent, &room)) {
+		json_number(o, "lent_bytes", lent);
+		json_number(o, "free_bytes", room);
 	}
 	json_member(o, "counters", json_lines(text));
 	json_member(o, "latency", waits_read(path, &waits) ? NULL : waits_json(&waits));

@@ -13,7 +13,6 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 static const char help_text[] =
 	"usage: gvm status [--json] [MOUNT ...]\n"
@@ -34,7 +33,6 @@ struct mount_state {
 
 static int state_get(const char *path, struct mount_state *m)
 {
-	struct statvfs v;
 	int rc = fsstats_read(path, m->stats);
 
 	m->path = path;
@@ -42,10 +40,9 @@ static int state_get(const char *path, struct mount_state *m)
 	m->count = 0;
 	if (rc)
 		return rc;
-	if (statvfs(path, &v))
-		return -errno;
-	m->lent_bytes = (uint64_t)v.f_blocks * v.f_frsize;
-	m->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	rc = fsstats_room(path, &m->lent_bytes, &m->free_bytes);
+	if (rc)
+		return rc;
 	return region_rows_get(path, &m->rows, &m->count);
 }
 

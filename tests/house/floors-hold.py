@@ -106,7 +106,8 @@ OTHERS = {
     "memnode/daemon": ["memnode"],
     "gvmfs": ["memnode"],
     "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi", "memnode/hkdf"],
-    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/state/latency", "gvmfs/state/record", "kmod/uapi"],
+    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/state/core", "gvmfs/state/latency",
+              "gvmfs/state/record", "kmod/uapi"],
     "tools/heap": [],
 }
 

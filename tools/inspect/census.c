@@ -104,7 +104,8 @@ int census_run(const struct memory *m)
 	rc = memory_each(m, "census", census_visit, &c, &unreadable);
 	if (rc) {
 		free(c.hash);
-		say("the census failed: %s%s", strerror(-rc), rc == -ENOMEM ? ": it takes 8 bytes for each page that is not zero" : "");
+		say("the census failed: %s%s", strerror(-rc),
+		    rc == -ENOMEM ? ": it takes 8 bytes for each page that is not zero" : "");
 		return 1;
 	}
 	seen = c.pages[CENSUS_ZERO] + c.pages[CENSUS_COMPRESSIBLE] + c.pages[CENSUS_RANDOM] + unreadable / PAGE;

@@ -7,9 +7,9 @@
 
 enum census_kind { CENSUS_ZERO, CENSUS_COMPRESSIBLE, CENSUS_RANDOM };
 
-/* Of 4 KiB. */
+/* `page` has 4 KiB. */
 enum census_kind census_kind(const uint8_t *page);
-/* Counts and prints. Returns the exit status. */
+/* Counts the pages of each kind, and duplicates, and prints a table. Returns the exit status. */
 int census_run(const struct memory *m);
 
 #endif

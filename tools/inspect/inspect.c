@@ -260,7 +260,8 @@ static int part_print(const struct inspect *in, const struct memory *m, uint64_t
 
 	if (rc == -EFAULT)
 		say("0x%" PRIx64 ": the guest has no memory there%s", gpa,
-		    in->action == ACTION_VIRT ? " (that is the guest physical address)" : "; gvm inspect REGION says where it has some");
+		    in->action == ACTION_VIRT ? " (that is the guest physical address)" :
+						"; gvm inspect REGION says where it has some");
 	else if (rc)
 		say("0x%" PRIx64 ": %s: gvm stat and gvmfs' log tell why", gpa, strerror(-rc));
 	else if (in->raw)
@@ -314,7 +315,8 @@ static void kernel_print(const struct inspect *in, const struct kernel_found *k)
 static int kernel_tell(const struct inspect *in, const struct kernel_found *k)
 {
 	char text[128];
-	int n = snprintf(text, sizeof(text), "direct_map 0x%" PRIx64 "\nphys_base 0x%" PRIx64 "\n", k->direct_map, k->phys_base);
+	int n = snprintf(text, sizeof(text), "direct_map 0x%" PRIx64 "\nphys_base 0x%" PRIx64 "\n", k->direct_map,
+			 k->phys_base);
 
 	if (!setxattr(in->path, GVM_XATTR_CORE, text, (size_t)n, 0) &&
 	    (!k->note || !setxattr(in->path, GVM_XATTR_NOTE, k->note, k->note_bytes, 0)))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "kernel.h"
 
+#include "gvmfs/state/core.h"
 #include "note.h"
 #include "progress.h"
 #include "say.h"
@@ -11,8 +12,7 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define SLOT	    (2ull << 20)
-#define KERNEL_SPAN (1ull << 30)
+#define SLOT	    (2ull << 20) /* the kernel begins at a multiple of this */
 #define DIRECT_MAP  0xffff888000000000ull /* where it is not moved, with page tables of 4 levels */
 #define BANNER	    "Linux version "
 
@@ -68,8 +68,8 @@ int kernel_symbols_read(struct kernel_symbols *s, const char *path)
 	fclose(f);
 	if (s->text && s->linux_banner && s->phys_base)
 		return 0;
-	say("--map %s: it does not name _text, linux_banner and phys_base. Debian has the guest's System.map in the package "
-	    "linux-image-VERSION-dbg; in the guest, as root, /proc/kallsyms has them", path);
+	say("--map %s: it does not name _text, linux_banner and phys_base. Debian has the guest's System.map in the "
+	    "package linux-image-VERSION-dbg; in the guest, as root, /proc/kallsyms has them", path);
 	return -EINVAL;
 }
 
@@ -91,8 +91,8 @@ static bool is_here(const struct memory *m, const struct kernel_symbols *s, uint
 	    memcmp(begin, BANNER, sizeof(begin)) != 0 || variable_read(m, s, gpa, s->phys_base, &k->phys_base))
 		return false;
 	k->gpa = gpa;
-	k->va = KERNEL_BASE + (gpa - k->phys_base);
-	return k->va >= KERNEL_BASE && k->va < KERNEL_BASE + KERNEL_SPAN && (k->va - s->text) % SLOT == 0;
+	k->va = CORE_KERNEL_BASE + (gpa - k->phys_base);
+	return k->va >= CORE_KERNEL_BASE && k->va < CORE_KERNEL_BASE + CORE_KERNEL_SPAN && (k->va - s->text) % SLOT == 0;
 }
 
 static void banner_read(const struct memory *m, const struct kernel_symbols *s, struct kernel_found *k)

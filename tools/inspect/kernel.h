@@ -12,7 +12,6 @@
 
 #include "memory.h"
 
-#define KERNEL_BASE   0xffffffff80000000ull /* where x86-64 maps its text, for 1 GiB */
 #define KERNEL_BANNER 256
 
 /* Virtual addresses; 0: the file does not name it. */
@@ -29,7 +28,7 @@ struct kernel_found {
 	char banner[KERNEL_BANNER];
 };
 
-/* 0 or a negative errno, which has been said. */
+/* Reads System.map, or /proc/kallsyms. 0 or a negative errno; the user has been told why. */
 int kernel_symbols_read(struct kernel_symbols *s, const char *path);
 /* 0; -ENOENT: there is no such kernel; or a negative errno. */
 int kernel_find(const struct memory *m, const struct kernel_symbols *s, struct kernel_found *k);

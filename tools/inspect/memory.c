@@ -34,7 +34,7 @@ static int read_all(int fd, void *buf, size_t bytes, uint64_t off)
 	return 0;
 }
 
-/* What it is a view of may be an ELF file itself: the view comes first. */
+/* The view is tried first: the region may itself hold bytes that look like an ELF file. */
 static int view_open(const char *path)
 {
 	char view[PATH_MAX];

@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * memory.h - a guest's physical memory, to read: NAME.core beside a region of a mount, or any ELF core of a guest.
+ * memory.h - reads a guest's memory by guest physical and virtual addresses, from an ELF core: the view NAME.core of a
+ * region of a mount, or a file that a debugger could open.
  */
 #ifndef TOOLS_INSPECT_MEMORY_H
 #define TOOLS_INSPECT_MEMORY_H
@@ -17,10 +18,10 @@ struct memory {
 	uint64_t bytes; /* of the ranges together */
 };
 
-/* Opens the view of a region, or an ELF core. 0 or a negative errno, which has been said. */
+/* Opens the view of the region at `path`, or the ELF core that is there. 0 or a negative errno; the user has been told why. */
 int memory_open(struct memory *m, const char *path);
 void memory_close(struct memory *m);
-/* Reads guest physical memory. 0, -EFAULT: there is no memory at some of it; or why it could not be read. */
+/* Reads guest physical memory. 0; -EFAULT: the guest has no memory at some of these addresses; or another negative errno. */
 int memory_read(const struct memory *m, uint64_t gpa, void *buf, size_t bytes);
 
 /* Calls `visit` for all of the memory that may have content, in order: a part of a range at a time, whole pages of it

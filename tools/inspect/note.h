@@ -10,9 +10,9 @@
 #define NOTE_HEAD_BYTES 24	   /* its header and name */
 #define NOTE_BYTES_MAX	(1u << 16) /* Linux gives it a page */
 
-/* The length of the note that begins so; 0: it is none of VMCOREINFO. */
+/* The length in bytes of the note that begins with this head; 0: it is not VMCOREINFO. */
 size_t note_bytes(const uint8_t head[NOTE_HEAD_BYTES]);
-/* Its text, to be freed; NULL: there is no such note in these bytes. */
+/* The text of the note in these bytes, which the caller frees; NULL: they have no such note. */
 char *note_vmcoreinfo(const uint8_t *note, size_t bytes);
 /* The value of a line as a number. False: there is no such line, or it is no number. */
 bool note_value(const char *text, const char *name, int base, uint64_t *value);

@@ -13,9 +13,9 @@
 
 #define SNAPSHOT_MAGIC 0x31706e736d7667ull
 
-/* Both return the exit status. */
+/* Writes the file, which must not be there yet. Returns the exit status. */
 int snapshot_save(const struct memory *m, const char *path);
-/* Prints the ranges of pages that are not what they were. */
+/* Prints the guest physical ranges of pages that are not what they were, and how many. Returns the exit status. */
 int snapshot_diff(const struct memory *m, const char *path);
 
 #endif

@@ -19,7 +19,7 @@ struct grid {
 	uint64_t each; /* chunks in a cell */
 };
 
-/* No more rows than are needed. */
+/* The grid for so many columns, and no more rows than are needed. */
 static struct grid grid_of(const struct map_state *s, unsigned columns, unsigned rows)
 {
 	struct grid g = {columns, rows, 1};
@@ -31,7 +31,7 @@ static struct grid grid_of(const struct map_state *s, unsigned columns, unsigned
 	return g;
 }
 
-/* MAP_KINDS: behind the end. */
+/* What a cell shows; MAP_KINDS: it is behind the region's end. */
 static enum map_kind cell_at(const struct map_state *s, const struct grid *g, unsigned row, unsigned column)
 {
 	uint64_t first = ((uint64_t)row * g->columns + column) * g->each, end = first + g->each;
@@ -137,7 +137,7 @@ void map_print(FILE *f, const char *name, const struct map_state *s, unsigned co
 #define SVG_CELL    7u
 #define SVG_TEXT    18u
 
-/* What would be markup is not; and what XML does not allow is a question mark. */
+/* Text within XML: what would be markup is escaped, and a character that XML does not allow is a question mark. */
 static void text_escape(FILE *f, const char *text)
 {
 	for (unsigned n; *text; text += n ? n : 1) {

@@ -60,7 +60,8 @@ static struct json_object *runs_json(const struct map_state *s)
 
 static void json_print(const char *path, const struct map_state *s)
 {
-	struct json_object *o = json_object_new_object(), *states = json_object_new_object(), *nodes = json_object_new_array();
+	struct json_object *o = json_object_new_object(), *states = json_object_new_object();
+	struct json_object *nodes = json_object_new_array();
 	uint64_t counts[MAP_KINDS];
 
 	map_count(s, counts);

@@ -75,29 +75,30 @@ static void sample_print(FILE *f, const struct metrics_source *s, const char *na
 	fprintf(f, "gvm_%s_%s{%s} %.17g\n", metrics_kind_names[s->kind], name, s->labels, value);
 }
 
-static void family_print(FILE *f, const struct metrics_sources *all, const struct metrics_family *family)
+static void family_print(FILE *f, const struct metrics_sources *all, enum metrics_kind kind,
+			 const struct metrics_family *family)
 {
 	const struct metrics_source *s;
 	bool begun = false;
 
 	STAILQ_FOREACH(s, all, entry) {
-		const char *field = s->kind == family->kind && s->stats ? text_field(s->stats, family->stat) : NULL;
+		const char *field = s->kind == kind && s->stats ? text_field(s->stats, family->stat) : NULL;
 
 		if (!field)
 			continue;
 		if (!begun)
-			head_print(f, family->kind, family->name, family->type == METRICS_COUNTER ? "counter" : "gauge",
+			head_print(f, kind, family->name, family->type == METRICS_COUNTER ? "counter" : "gauge",
 				   family->help);
 		begun = true;
 		if (family->type == METRICS_NS)
 			sample_print(f, s, family->name, (double)strtoull(field, NULL, 10) / 1e9);
 		else
-			fprintf(f, "gvm_%s_%s{%s} %" PRIu64 "\n", metrics_kind_names[s->kind], family->name, s->labels,
+			fprintf(f, "gvm_%s_%s{%s} %" PRIu64 "\n", metrics_kind_names[kind], family->name, s->labels,
 				(uint64_t)strtoull(field, NULL, 10));
 	}
 }
 
-/* What is no line of the counters. */
+/* What gvm metrics itself knows: no line of the counters has it. */
 enum own { OWN_UP, OWN_ROUND, OWN_HELD, OWN_LENT, OWN_FREE };
 
 static const struct {
@@ -186,8 +187,10 @@ void metrics_print(FILE *f, const struct metrics_sources *all)
 {
 	for (unsigned i = 0; i < sizeof(owns) / sizeof(*owns); i++)
 		own_print(f, all, i);
-	for (unsigned i = 0; i < metrics_family_count; i++)
-		family_print(f, all, &metrics_families[i]);
+	for (unsigned kind = 0; kind < METRICS_KINDS; kind++)
+		for (unsigned i = 0; i < metrics_family_count; i++)
+			if (metrics_families[i].kinds & 1u << kind)
+				family_print(f, all, kind, &metrics_families[i]);
 	for (unsigned s = 0; s < LATENCY_STAGES; s++)
 		for (unsigned kind = METRICS_MOUNT; kind <= METRICS_REGION; kind++)
 			histograms_print(f, all, kind, s);

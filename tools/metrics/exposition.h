@@ -14,23 +14,24 @@
 struct metrics_source {
 	STAILQ_ENTRY(metrics_source) entry;
 	enum metrics_kind kind;
-	char *labels;	 /* what stands in braces */
+	char *labels;	 /* what stands in braces behind each of its metrics */
 	bool up;	 /* it has answered; a region always has */
-	char *stats;	 /* lines of "name value"; NULL: it has not */
-	bool has_waits;
+	char *stats;	 /* lines of "name value"; NULL: it has not answered */
+	bool has_waits;	 /* `waits` is known */
 	struct waits waits;
-	uint64_t round_ns; /* of a node: how long its answer took */
-	uint64_t held_bytes; /* of a region: on the nodes; of a mount: */
-	uint64_t lent_bytes, free_bytes;
+	uint64_t round_ns;   /* of a node: how long its answer took */
+	uint64_t held_bytes; /* of a region: what the nodes hold of it */
+	uint64_t lent_bytes, free_bytes; /* of a mount: what its nodes lend, and can still promise */
 };
 
 STAILQ_HEAD(metrics_sources, metrics_source);
 
-/* Adds one with these labels, of which `value` may be any bytes; a second label may be NULL. NULL: no memory. */
+/* Adds a source with one or two labels (`second` may be NULL), whose values may be any bytes. NULL: no memory. */
 struct metrics_source *metrics_source_add(struct metrics_sources *all, enum metrics_kind kind, const char *label,
 					  const char *value, const char *second, const char *second_value);
 void metrics_sources_free(struct metrics_sources *all);
 
+/* Writes the whole text. */
 void metrics_print(FILE *f, const struct metrics_sources *all);
 
 #endif

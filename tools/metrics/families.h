@@ -1,16 +1,17 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* families.h - what Prometheus is told of each of our counters: its name there, its type and a line of help. Pure. */
+/* families.h - what Prometheus is told of each figure of gvmfs and of nodes: its name there, its type and a line of help.
+ * Pure. */
 #ifndef TOOLS_METRICS_FAMILIES_H
 #define TOOLS_METRICS_FAMILIES_H
 
 enum metrics_kind { METRICS_MOUNT, METRICS_REGION, METRICS_NODE, METRICS_KINDS };
 
 struct metrics_family {
-	enum metrics_kind kind;
-	const char *stat; /* of the lines that user.gvm.stats, or gvm node, has */
-	const char *name; /* what is behind gvm_mount_, gvm_region_ or gvm_node_ */
-	enum { METRICS_COUNTER, METRICS_GAUGE, METRICS_NS } type; /* METRICS_NS: a gauge, of seconds */
-	const char *help;
+	unsigned kinds;	  /* bits: 1 << enum metrics_kind, of what it is a figure */
+	const char *stat; /* its name in the lines of user.gvm.stats, or of gvm node */
+	const char *name; /* for Prometheus, behind gvm_mount_, gvm_region_ or gvm_node_ */
+	enum { METRICS_COUNTER, METRICS_GAUGE, METRICS_NS } type; /* METRICS_NS: a gauge in seconds, of a figure in ns */
+	const char *help; /* without the full stop at its end */
 };
 
 extern const struct metrics_family metrics_families[];

@@ -8,25 +8,20 @@
 #include "tools/say.h"
 
 #include <errno.h>
-#include <limits.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 
 static int region_add(struct metrics_sources *all, const char *mount, struct region_row *row)
 {
 	struct metrics_source *s = metrics_source_add(all, METRICS_REGION, "mount", mount, "region", row->name);
-	char path[PATH_MAX];
 
 	if (!s)
 		return -ENOMEM;
 	s->up = true;
+	s->held_bytes = row->held_bytes;
+	s->has_waits = region_row_waits(mount, row, &s->waits) == 0;
 	s->stats = row->stats;
 	row->stats = NULL;
-	s->held_bytes = row->held_bytes;
-	/* What nobody has open here does not wait; a mount may have thousands of them. */
-	if (fsstats_get(s->stats, "opens") && snprintf(path, sizeof(path), "%s/%s", mount, row->name) < PATH_MAX)
-		s->has_waits = waits_read(path, &s->waits) == 0;
 	return 0;
 }
 
@@ -34,19 +29,16 @@ static int mount_ask(struct metrics_sources *all, struct metrics_source *s, cons
 {
 	char text[FSSTATS_TEXT];
 	struct region_row *rows = NULL;
-	struct statvfs v;
 	unsigned count = 0;
 	int rc = fsstats_read(path, text);
 
-	if (!rc && statvfs(path, &v))
-		rc = -errno;
+	if (!rc)
+		rc = fsstats_room(path, &s->lent_bytes, &s->free_bytes);
 	if (!rc)
 		rc = region_rows_get(path, &rows, &count);
 	if (rc)
 		return rc;
 	s->stats = strdup(text);
-	s->lent_bytes = (uint64_t)v.f_blocks * v.f_frsize;
-	s->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
 	s->has_waits = waits_read(path, &s->waits) == 0;
 	for (unsigned i = 0; i < count && !rc; i++)
 		rc = region_add(all, path, &rows[i]);

@@ -6,8 +6,8 @@
 #include <stdint.h>
 
 /*
- * How much of so much RAM the machine has below the PCI hole; the rest is at 4 GiB. 0: it is not known. `type` is that of
- * -machine, NULL where the command line has none; `qemu` is the program's name; `most`: of -machine max-ram-below-4g=, or 0.
+ * How many of ram_bytes the machine has below the PCI hole; the rest is at 4 GiB. 0: not known. `qemu` is the program's
+ * name; `type` that of -machine, NULL where the command line has none; `most` is max-ram-below-4g= of -machine, or 0.
  */
 uint64_t run_machine_low(const char *qemu, const char *type, uint64_t ram_bytes, uint64_t most);
 

@@ -7,18 +7,14 @@
 #include "tools/mounts.h"
 
 #include <errno.h>
-#include <limits.h>
-#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/statvfs.h>
 #include <sys/xattr.h>
 
 #define NODES_BYTES (32u << 10)
 
 static int regions_take(struct top_mount *m)
 {
-	char path[PATH_MAX];
 	int rc = region_rows_get(m->path, &m->rows, &m->region_count);
 
 	if (rc)
@@ -28,10 +24,7 @@ static int regions_take(struct top_mount *m)
 		return -ENOMEM;
 	for (unsigned i = 0; i < m->region_count; i++) {
 		m->regions[i].row = &m->rows[i];
-		/* What nobody has open here waits for nothing: a mount may have thousands of these. */
-		if (fsstats_get(m->rows[i].stats, "opens") &&
-		    snprintf(path, sizeof(path), "%s/%s", m->path, m->rows[i].name) < PATH_MAX)
-			waits_read(path, &m->regions[i].waits);
+		region_row_waits(m->path, &m->rows[i], &m->regions[i].waits);
 	}
 	return 0;
 }
@@ -60,7 +53,6 @@ static void nodes_take(struct top_mount *m)
 static int mount_take(struct top_mount *m, const char *path)
 {
 	char text[FSSTATS_TEXT];
-	struct statvfs v;
 	int rc;
 
 	m->path = strdup(path);
@@ -72,10 +64,9 @@ static int mount_take(struct top_mount *m, const char *path)
 	m->stats = strdup(text);
 	if (!m->stats)
 		return -ENOMEM;
-	if (statvfs(path, &v))
-		return -errno;
-	m->lent_bytes = (uint64_t)v.f_blocks * v.f_frsize;
-	m->free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	rc = fsstats_room(path, &m->lent_bytes, &m->free_bytes);
+	if (rc)
+		return rc;
 	waits_read(path, &m->waits);
 	nodes_take(m);
 	return regions_take(m);

@@ -22,7 +22,7 @@ struct top_mount {
 	int error; /* a negative errno: it does not answer, and nothing below is known */
 	char *stats;
 	struct waits waits;
-	uint64_t lent_bytes, free_bytes;
+	uint64_t lent_bytes, free_bytes; /* by the mount's nodes; what they can still promise */
 	struct region_row *rows;    /* by name */
 	struct top_region *regions; /* one for each row */
 	unsigned region_count;
@@ -37,7 +37,8 @@ struct top_sample {
 	unsigned count;
 };
 
-/* Of these mounts; of all of this host where there are none. A mount whose gvmfs hangs holds the caller up. NULL: no memory. */
+/* A sample of these mounts, or, if there are none, of all of this host. A mount whose gvmfs hangs holds the caller up. NULL: no
+ * memory. */
 struct top_sample *top_sample_take(char *const *paths, unsigned count);
 void top_sample_free(struct top_sample *sample);
 

@@ -138,7 +138,8 @@ static void head_draw(const struct screen *s)
 
 static void lines_make(struct screen *s)
 {
-	unsigned columns = COLS < (int)TOP_COLUMNS_MIN ? TOP_COLUMNS_MIN : COLS > (int)TOP_COLUMNS_MAX ? TOP_COLUMNS_MAX : (unsigned)COLS;
+	unsigned columns = COLS < (int)TOP_COLUMNS_MIN ? TOP_COLUMNS_MIN :
+			   COLS > (int)TOP_COLUMNS_MAX ? TOP_COLUMNS_MAX : (unsigned)COLS;
 	const struct top_moment at = {s->now, s->before, &s->nodes, columns};
 	const struct top_mount *m = s->detail && s->mount ? top_mount_find(s->now, s->mount) : NULL;
 	const struct top_region *r = m && s->region ? top_region_find(m, s->region) : NULL;

@@ -34,7 +34,6 @@ static const char help_text[] =
 
 #define BATCH_MAX    1000000
 #define NODES_WAIT_NS 2000000000ull /* for answers of nodes, with --batch */
-#define NAME_COLUMNS 65u	    /* of a line, what is beside the region's name: view.c */
 
 struct wanted {
 	double interval_s;
@@ -64,8 +63,8 @@ static unsigned columns_of(const struct top_sample *s)
 
 	for (unsigned m = 0; m < s->count; m++)
 		for (unsigned r = 0; r < s->mounts[m].region_count; r++)
-			if (strlen(s->mounts[m].rows[r].name) + NAME_COLUMNS > columns)
-				columns = strlen(s->mounts[m].rows[r].name) + NAME_COLUMNS;
+			if (strlen(s->mounts[m].rows[r].name) + TOP_REGION_COLUMNS > columns)
+				columns = strlen(s->mounts[m].rows[r].name) + TOP_REGION_COLUMNS;
 	return columns < TOP_COLUMNS_MAX ? (unsigned)columns : TOP_COLUMNS_MAX;
 }
 

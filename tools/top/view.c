@@ -11,7 +11,8 @@
 #include <string.h>
 #include <wchar.h>
 
-#define SHORT_TEXT 16
+#define SHORT_TEXT   16
+#define NODE_COLUMNS 60u /* of a node's line, beside its address */
 
 const char *const top_sort_names[TOP_SORTS] = {[TOP_BY_NAME] = "name",
 					       [TOP_BY_FAULTS] = "faults",
@@ -44,6 +45,16 @@ static const char *number_short(double n, char buf[SHORT_TEXT])
 	return buf;
 }
 
+/* How many columns the character of n bytes takes; -1: it is none, or moves the cursor. */
+static int character_columns(const char *text, unsigned n)
+{
+	wchar_t c = 0;
+
+	if (n == 1)
+		return *text < ' ' || *text == 0x7f ? -1 : 1;
+	return n && mbrtowc(&c, text, n, &(mbstate_t){0}) == n ? wcwidth(c) : -1;
+}
+
 /* A name in exactly so many columns: what is no character, or moves the cursor, is a question mark. */
 static void name_fit(const char *name, unsigned columns, char *to)
 {
@@ -51,8 +62,7 @@ static void name_fit(const char *name, unsigned columns, char *to)
 
 	while (*name && used < columns) {
 		unsigned n = utf8_bytes(name);
-		wchar_t c = 0;
-		int width = n == 1 ? (*name < ' ' || *name == 0x7f ? -1 : 1) : n && mbrtowc(&c, name, n, &(mbstate_t){0}) == n ? wcwidth(c) : -1;
+		int width = character_columns(name, n);
 
 		if (width > 0 && used + (unsigned)width <= columns) {
 			memcpy(to, name, n);
@@ -115,7 +125,7 @@ struct span {
 	double seconds;
 };
 
-/* -1: not known, or it began anew. */
+/* How much a counter has grown in that time; -1: not known, or it began anew. */
 static double grown(const struct span *s, const char *name)
 {
 	uint64_t now = fsstats_get(s->now, name), before = s->before ? fsstats_get(s->before, name) : 0;
@@ -184,7 +194,8 @@ static double sort_value(const struct top_moment *at, const struct top_mount *m,
 						      (double)waits_quantile_ns(&moved.waits, stage_of(r), 99);
 }
 
-/* What was fetched ahead, in percent of which it was used; in that time, or if there was nothing, ever. -1: never. */
+/* How many percent of what was fetched ahead were used: in that time; ever, if nothing was fetched ahead then; -1: nothing
+ * ever was. */
 static int hits(const struct span *s)
 {
 	double ahead = grown(s, "prefetched") + grown(s, "replayed"), used = grown(s, "prefetch_used") + grown(s, "replay_used");
@@ -219,7 +230,7 @@ static void region_line(struct top_lines *l, const struct top_moment *at, const 
 
 	region_moved(at, m, r, &moved);
 	percent = hits(&moved.span);
-	name_fit(row->name, at->columns - 65, name);
+	name_fit(row->name, at->columns - TOP_REGION_COLUMNS, name);
 	if (row->fast)
 		size_short(row->here_bytes, here);
 	if (row->local_bytes)
@@ -243,7 +254,7 @@ static void regions_lines(struct top_lines *l, const struct top_moment *at, cons
 	struct sortable *all = calloc(m->region_count + 1, sizeof(*all));
 	char name[4 * TOP_COLUMNS_MAX];
 
-	name_fit("REGION", at->columns - 65, name);
+	name_fit("REGION", at->columns - TOP_REGION_COLUMNS, name);
 	line_add(l, TOP_HEAD, "%s %6s %6s %6s %7s %7s %7s %7s %4s %s", name, "SIZE", "HERE", "BUDGET", "FAULT/s", "50 %", "99 %",
 		 "WRITE/s", "HIT%", "STATE");
 	for (unsigned i = 0; all && i < m->region_count; i++)
@@ -269,7 +280,7 @@ static void node_line(struct top_lines *l, const struct top_moment *at, const st
 	char ratio[SHORT_TEXT] = "-", round[WAITS_TEXT] = "-", gets[SHORT_TEXT] = "-", puts_text[SHORT_TEXT] = "-";
 	const char *state = n->connected ? "connected" : "away";
 
-	name_fit(n->address, at->columns - 60, name);
+	name_fit(n->address, at->columns - NODE_COLUMNS, name);
 	if (a && a->error && n->connected)
 		state = "no answer";
 	if (a && a->stat_ns) {
@@ -294,7 +305,7 @@ static void nodes_lines(struct top_lines *l, const struct top_moment *at, const 
 	const char *why = NULL;
 	char name[4 * TOP_COLUMNS_MAX];
 
-	name_fit("NODE", at->columns - 60, name);
+	name_fit("NODE", at->columns - NODE_COLUMNS, name);
 	line_add(l, TOP_HEAD, "%s %-9s %6s %6s %6s %6s %7s %6s %6s", name, "STATE", "LENT", "HELD", "FREE", "COMPR.", "ROUND",
 		 "GET/s", "PUT/s");
 	for (unsigned i = 0; i < m->node_count; i++) {

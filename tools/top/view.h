@@ -8,10 +8,12 @@
 
 #define TOP_COLUMNS_MIN 80u
 #define TOP_COLUMNS_MAX 250u
+#define TOP_REGION_COLUMNS 65u /* of a region's line, beside its name */
 
 enum top_sort { TOP_BY_NAME, TOP_BY_FAULTS, TOP_BY_WAIT, TOP_BY_HERE, TOP_BY_WRITTEN, TOP_SORTS };
 extern const char *const top_sort_names[TOP_SORTS];
 
+/* How a line is to stand out. */
 enum top_look { TOP_PLAIN, TOP_HEAD, TOP_TITLE, TOP_WARN, TOP_BAD };
 
 struct top_line {
@@ -27,6 +29,7 @@ struct top_lines {
 	unsigned count, room;
 };
 
+/* What is shown, and how wide. */
 struct top_moment {
 	const struct top_sample *now, *before; /* before NULL: no rates are known yet */
 	const struct top_nodes *nodes;
