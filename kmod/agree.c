@@ -101,7 +101,7 @@ void gvm_agree_offer_begin(struct agreement *agreement, struct gvm_region *regio
 	agree_begin(agreement);
 }
 
-/* `place`: of the node among the region's homes, if there is a region. */
+/* `place`: that of the node `id` among the region's homes, if there is a region. */
 static bool agreement_lacks(struct agreement *agreement, unsigned int place, u16 id)
 {
 	bool lacks;

@@ -107,7 +107,7 @@ static u64 pair_digest(const struct giantvm_node *a, const struct giantvm_node *
 	return xxh64(both, sizeof(both), GIANTVM_ABI | (u64)gvm_params_lease_ms() << 32);
 }
 
-/* There is room for all. */
+/* cluster->homes has room for all nodes. */
 static void homes_set(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
 		      unsigned int nr)
 {

@@ -50,20 +50,6 @@ struct drained {
 	uint64_t fewest, fewer_ns; /* so few regions were there, since when */
 };
 
-static void stat_print(const struct gvm_node_stat_rsp *s)
-{
-#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
-	GVM_MSG_NODE_STAT_RSP(FIELD)
-#undef FIELD
-}
-
-static void rot_print(const struct gvm_node_rot_rsp *s)
-{
-#define FIELD(type, name) printf(#name " %llu\n", (unsigned long long)s->name);
-	GVM_MSG_NODE_ROT_RSP(FIELD)
-#undef FIELD
-}
-
 static void drain_answered(struct gvm_req *req)
 {
 	if (!req->result)
@@ -74,17 +60,19 @@ static void drain_answered(struct gvm_req *req)
 static int node_drain_call(struct gvm_conn *conn, uint8_t drain, bool *drains)
 {
 	struct gvm_node_drain_req what = {.drain = drain};
-	struct gvm_call call = {.req = {.done = drain_answered, .arg = drains, .deadline_ns = gvm_now_ns() + NODE_DEADLINE_NS}};
+	struct gvm_call call = {
+		.req = {.done = drain_answered, .arg = drains, .deadline_ns = gvm_now_ns() + NODE_DEADLINE_NS}};
 
 	gvm_node_drain(conn, &call, &what);
 	return gvm_conn_wait(conn, &call.req);
 }
 
-static int node_stat_json(struct gvm_conn *conn, struct json_object *o)
+/* Prints the node's figures, or adds them to `o`. */
+static int node_stat_show(struct gvm_conn *conn, struct json_object *o)
 {
-	struct json_object *counters;
 	struct gvm_node_stat_rsp stat;
 	struct gvm_node_rot_rsp rot;
+	char *lines;
 	bool knows;
 	int rc = node_stat_ask(conn, &stat);
 
@@ -92,33 +80,15 @@ static int node_stat_json(struct gvm_conn *conn, struct json_object *o)
 		rc = node_rot_ask(conn, &rot, &knows);
 	if (rc)
 		return rc;
-	counters = json_object_new_object();
-	json_member(o, "counters", counters);
-#define FIELD(type, name) json_number(counters, #name, stat.name);
-	GVM_MSG_NODE_STAT_RSP(FIELD)
-#undef FIELD
-#define FIELD(type, name) json_number(counters, #name, rot.name);
-	if (knows) {
-		GVM_MSG_NODE_ROT_RSP(FIELD)
-	}
-#undef FIELD
+	lines = node_figures_lines(&stat, knows ? &rot : NULL);
+	if (!lines)
+		return -ENOMEM;
+	if (o)
+		json_member(o, "counters", json_lines(lines));
+	else
+		fputs(lines, stdout);
+	free(lines);
 	return 0;
-}
-
-static int node_stat_show(struct gvm_conn *conn)
-{
-	struct gvm_node_stat_rsp stat;
-	struct gvm_node_rot_rsp rot;
-	bool knows;
-	int rc = node_stat_ask(conn, &stat);
-
-	if (rc)
-		return rc;
-	stat_print(&stat);
-	rc = node_rot_ask(conn, &rot, &knows);
-	if (knows)
-		rot_print(&rot);
-	return rc;
 }
 
 /* Says what is left, when it has changed; and what it is, when nothing has for long. */
@@ -180,7 +150,7 @@ static int node_drain(struct gvm_conn *conn, const char *addr)
 	return rc;
 }
 
-/* Shows (in an object, if there is one), or does, at one node what the command line says. */
+/* Does at one node what the command line says; what it shows it prints, or adds to `o`. */
 static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum deed deed, bool regions,
 		    const char *remove_id, struct json_object *o, bool *said)
 {
@@ -202,10 +172,8 @@ static int node_ask(const char *addr, const struct gvm_conn_opts *opts, enum dee
 	} else if (o && regions) {
 		json_member(o, "regions", json_object_new_array());
 		rc = node_regions_json(conn, json_object_object_get(o, "regions"));
-	} else if (o) {
-		rc = node_stat_json(conn, o);
 	} else {
-		rc = regions ? node_regions_print(conn) : node_stat_show(conn);
+		rc = regions ? node_regions_print(conn) : node_stat_show(conn, o);
 	}
 	gvm_conn_destroy(conn);
 	return rc;
@@ -286,7 +254,8 @@ int cmd_node(int argc, char **argv)
 	optind += deed != STAT;
 	if (deed == LIST && !key && !conf && !regions && !remove_id && argc - optind <= 1)
 		return node_list(argv[optind], json);
-	if ((json && (deed != STAT || remove_id)) || deed == LIST || optind >= argc || (deed != STAT && (regions || remove_id)) ||
+	if ((json && (deed != STAT || remove_id)) || deed == LIST || optind >= argc ||
+	    (deed != STAT && (regions || remove_id)) ||
 	    (deed == ADD ? key || optind + !conf >= argc : conf != NULL)) {
 		fputs(help_text, stderr);
 		free(key);

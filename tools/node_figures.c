@@ -4,6 +4,7 @@
 
 #include <errno.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 struct asked {
@@ -50,6 +51,28 @@ int node_rot_ask(struct gvm_conn *conn, struct gvm_node_rot_rsp *rot, bool *know
 	*rot = a.rot;
 	*knows = !rc;
 	return rc == -EOPNOTSUPP ? 0 : rc;
+}
+
+char *node_figures_lines(const struct gvm_node_stat_rsp *stat, const struct gvm_node_rot_rsp *rot)
+{
+	char *lines = NULL;
+	size_t bytes;
+	FILE *f = open_memstream(&lines, &bytes);
+
+	if (!f)
+		return NULL;
+#define FIELD(type, name) fprintf(f, #name " %llu\n", (unsigned long long)stat->name);
+	GVM_MSG_NODE_STAT_RSP(FIELD)
+#undef FIELD
+#define FIELD(type, name) fprintf(f, #name " %llu\n", (unsigned long long)rot->name);
+	if (rot) {
+		GVM_MSG_NODE_ROT_RSP(FIELD)
+	}
+#undef FIELD
+	if (!fclose(f))
+		return lines;
+	free(lines);
+	return NULL;
 }
 
 void node_reason_note(struct gvm_conn *conn, enum gvm_conn_state state, bool renewed, const char *why, void *arg)

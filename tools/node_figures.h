@@ -22,5 +22,7 @@ const char *node_reason_text(int error, const struct node_reason *reason);
 int node_stat_ask(struct gvm_conn *conn, struct gvm_node_stat_rsp *stat);
 /* *knows false: the node is of a version that does not count these, and they are 0. */
 int node_rot_ask(struct gvm_conn *conn, struct gvm_node_rot_rsp *rot, bool *knows);
+/* Both as lines "name value", which the caller frees; `rot` NULL: without these. NULL: no memory. */
+char *node_figures_lines(const struct gvm_node_stat_rsp *stat, const struct gvm_node_rot_rsp *rot);
 
 #endif

@@ -178,7 +178,9 @@ static int list_show(const char *folder, bool json)
 static int files_run(int argc, char **argv, bool force, bool json, const char *replicas)
 {
 	if (replicas)
-		return argc == 3 && !force && !json && !strcmp(argv[0], "create") ? region_file_create(argv[1], argv[2], replicas) : -1;
+		return argc == 3 && !force && !json && !strcmp(argv[0], "create") ?
+			       region_file_create(argv[1], argv[2], replicas) :
+			       -1;
 	if (argc >= 1 && argc <= 2 && !force && !strcmp(argv[0], "list"))
 		return list_show(argc == 2 ? argv[1] : NULL, json);
 	if (json)
@@ -235,7 +237,8 @@ int cmd_region(int argc, char **argv)
 	if (rc >= 0)
 		return rc;
 	take = argc == 2 && !strcmp(argv[0], "take");
-	if (json || replicas || (take && follow) || (follow && argc != 2) || (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local")))) {
+	if (json || replicas || (take && follow) || (follow && argc != 2) ||
+	    (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local")))) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}

@@ -26,7 +26,8 @@ static const char *why(int rc)
 {
 	switch (rc) {
 	case -ENOSPC:
-		return "the nodes cannot promise so much, or are too few for its copies: gvm stat MOUNT shows what is free";
+		return "the nodes cannot promise so much, or are too few for its copies: gvm stat MOUNT shows what is "
+		       "free";
 	case -EBUSY:
 		return "it is in use: here, or on another host";
 	case -ETIMEDOUT:

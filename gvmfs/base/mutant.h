@@ -76,7 +76,7 @@
  *	spill-untold	what is spilled gets no wbuf when there is one
  *	spill-head-blocks  or where the first of its node's may have none
  *	spill-stays	what is spilled of a chunk that moves counts on the node that it has left
- *	spill-left-unsynced  an fsync does not wait for what a predecessor has spilled, until that is taken over
+ *	spill-left-unsynced  an fsync does not wait for what a predecessor has spilled and was not adopted yet
  *	spill-left-linked  what the predecessor was about to spill stays in its bucket
  *	spill-undropped	what is dropped gets wbufs
  *	unspilled-early	what is spilled counts as gone before the wbuf has it
@@ -160,7 +160,7 @@
  *	lost-retried	what no node can read is waited for
  *	come-since-forgotten  pages that came while a flush gave them up are taken for what the nodes have
  *	rot-undivided	pages are not asked for one by one where no node has all of them
- *	spoilt-given-up	what was decoded beside, and does not verify, is asked for of nobody else
+ *	spoilt-given-up	what another thread decoded, and does not verify, is asked for of no other node
  *	mend-undivided	a copy is not put together from others that are rotten in different pages
  *	mend-newest	a rotten copy is mended in the version that the chunk has by then
  *

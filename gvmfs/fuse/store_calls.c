@@ -140,7 +140,7 @@ static void piece_unpacked(void *owner, const struct chunk_head *head, uint32_t 
 	fetch_looked(f, error);
 }
 
-/* Most of a chunk, one of several on their way, is decoded beside. */
+/* Gives most of a chunk, one of several on their way, to another thread to decode. False: the front decodes it. */
 static bool piece_give(struct cache_entry *e, const struct chunk_head *head, const uint8_t *body)
 {
 	struct worker *w = e->store->owner;

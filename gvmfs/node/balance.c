@@ -81,8 +81,8 @@ static unsigned slots_that_may_go(struct worker *w, const struct record *rec, un
 
 /* How many of the slots of node `at` of the mount should move to `to`, of `may` that can. One copy: all of a part that is
  * small enough, since the source is rid of it then, and need not be told (moved.h). */
-static unsigned part_some(const struct record *rec, const struct share *of, unsigned listed, unsigned at, unsigned to, uint64_t bytes,
-			  unsigned may)
+static unsigned part_some(const struct record *rec, const struct share *of, unsigned listed, unsigned at,
+			  unsigned to, uint64_t bytes, unsigned may)
 {
 	if (rec->replicas == 1 && shares_move(of, listed, at, to, may * bytes))
 		return may;
@@ -104,7 +104,8 @@ static int region_from(struct worker *w, const struct record *rec, const struct 
 
 		if (at < 0 || (best >= 0 && !shares_fuller(of[at], of[best])))
 			continue;
-		some = part_some(rec, of, pool->listed, (unsigned)at, to, bytes, slots_that_may_go(w, rec, i, to_entry, rack));
+		some = part_some(rec, of, pool->listed, (unsigned)at, to, bytes,
+				 slots_that_may_go(w, rec, i, to_entry, rack));
 		if (!some)
 			continue;
 		best = at;

@@ -93,7 +93,7 @@ static void rotten_tell(const struct fetch *f, bool lost)
 
 static void all_again(struct fetch *f);
 
-/* Nothing of it is looked at beside any more. */
+/* The nodes have answered, and no other thread decodes a part any more. */
 static void fetch_over(struct fetch *f)
 {
 	f->over = false;

@@ -8,8 +8,8 @@
 
 #include <string.h>
 
-#define TELL_NS 1000000000ull
-#define BATCH	64u /* requests in one go */
+#define TELL_NS 1000000000ull /* for an answer */
+#define BATCH	64u /* requests to a node at a time */
 
 /* What a node says of a slot: nothing; that another node has it than the record says; or what the record says. */
 enum said { NOTHING, OTHER, RIGHT };

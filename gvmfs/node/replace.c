@@ -20,7 +20,7 @@
 #include <string.h>
 
 #define AGAIN_NS   5000000000ull
-#define TELL_NS	   200000000ull /* before nodes are told again what has moved away from them: writes wait for that */
+#define TELL_NS	   200000000ull /* before nodes are told again what has moved away: writes wait for that */
 #define BALANCE_NS 60000000000ull /* pause for a region that could not move as balance.h wanted */
 
 /* One change of a region's record, from the wait for its inode to its end. The region may be detached before it has the

@@ -32,7 +32,7 @@ static void job_run(struct chunk_codec *codec, struct unpack_job *job)
 	job->error = chunk_decode(codec, &job->head, job->body, &p->region, p->chunk, p->zero_pages, p->to, &job->got);
 }
 
-/* Called with the lock. NULL: there is none. */
+/* The next job to be decoded; NULL: there is none. Called with the lock. */
 static struct unpack_job *job_begin(struct unpack *u)
 {
 	struct unpack_job *job = STAILQ_FIRST(&u->todo);
@@ -45,7 +45,7 @@ static struct unpack_job *job_begin(struct unpack *u)
 	return job;
 }
 
-/* Called with the lock, by the thread. */
+/* Called with the lock, by the other thread. */
 static void job_over(struct unpack *u, struct unpack_job *job)
 {
 	uint64_t one = 1;
@@ -84,7 +84,7 @@ static void *unpack_thread(void *arg)
 	return NULL;
 }
 
-/* Room for what comes, and the thread. Without either the front decodes everything. */
+/* Makes room for pieces, and the other thread. Without either the front decodes everything. */
 static bool unpack_start(struct unpack *u)
 {
 	uint8_t *bodies = malloc((size_t)UNPACK_JOBS * GVM_DATA_MAX);
@@ -127,7 +127,8 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 	return true;
 }
 
-/* It is free for the next one when done() returns, but no job any more when that is called, which may end others. */
+/* done() may end other jobs (unpack_finish()): for those calls this one is none any more, though it gets its next piece only
+ * after done() has returned. */
 static void job_end(struct unpack *u, struct unpack_job *job)
 {
 	job->state = UNPACK_FREE;
@@ -177,7 +178,8 @@ bool unpack_help(struct unpack *u)
 	return true;
 }
 
-/* Takes a job of the owner's out of its list. UNPACK_FREE: it is none; UNPACK_QUEUED: it was not begun. */
+/* Takes a job, if it is the owner's, out of its list, and waits until no thread decodes it. UNPACK_FREE: it is not the
+ * owner's; UNPACK_QUEUED: nobody has begun it; UNPACK_DONE or UNPACK_RUNNING: it is decoded. */
 static enum unpack_state job_take(struct unpack *u, struct unpack_job *job, const void *owner)
 {
 	enum unpack_state state;

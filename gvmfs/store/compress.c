@@ -4,7 +4,8 @@
 
 #define PS_PER_S  1000000000000ull
 #define SMOOTH	  4u
-#define WRITERS	  2u  /* that compress at a time: a link that is slower than they are together is better fed by them */
+/* Threads that compress at a time: a link that is slower than they are together is better fed by them. */
+#define WRITERS	  2u
 #define TRY_AFTER 64u /* chunks that went one way: the next one goes the other way, since the figures may have changed */
 
 static bool link_bears(uint64_t link, uint64_t ps)

@@ -34,7 +34,8 @@
 #define READAHEAD_EARNS	   2048u /* the most credit, in pages */
 #define READAHEAD_ELSEWHERE 512u /* pages of credit that a READ which continues no stream costs */
 #define READAHEAD_STRAYS   8u
-#define READAHEAD_NARROW   64u	 /* READs of so little, in order, for which a window that should be wide is widened again */
+/* After so many small READs in order a window that should be wide is widened again. */
+#define READAHEAD_NARROW   64u
 
 struct readahead_stream {
 	uint64_t begin; /* page at which the first READ began */

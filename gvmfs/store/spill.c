@@ -226,7 +226,8 @@ static void slot_count(struct spill *p, struct spill_slot *slot, int count, int 
 	slot->pages += (unsigned)pages;
 	node_count(slot->of->node, count, pages);
 	p->pages += (uint64_t)pages;
-	assert(p->count >= slot->of->node->count && p->pages >= slot->of->node->pages && slot->of->node->pages >= slot->pages);
+	assert(p->count >= slot->of->node->count && p->pages >= slot->of->node->pages &&
+	       slot->of->node->pages >= slot->pages);
 }
 
 /* Of those that are not left from a predecessor. */
@@ -449,7 +450,8 @@ void spill_free(struct spill *p, struct spill_place *place)
 	struct spill_slot *slot = place->slot;
 	struct inode *inode = slot->of->inode;
 
-	assert(d->state == SPILL_TAKEN && inode->spilled > inode->spill_left && inode->wbufs >= inode->spilled && p->count > p->left &&
+	assert(d->state == SPILL_TAKEN && inode->spilled > inode->spill_left &&
+	       inode->wbufs >= inode->spilled && p->count > p->left &&
 	       p->counts[inode->nr] >= inode->spilled);
 	p->mark32(&d->state, SPILL_FREE);
 	bucket_leave(p, place);

@@ -37,8 +37,8 @@ struct resident_env {
 	/* The same, but maps none of them. */
 	int (*copy_hidden)(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,
 			    unsigned *done);
-	/* Maps pages of the file; a page that the file lacks becomes zeros. Does not wake. ENV_MAPPED: all of them were mapped
-	 * already. */
+	/* Maps pages of the file; a page that the file lacks becomes zeros. Does not wake. ENV_MAPPED: all of them were
+	 * mapped already. */
 	int (*map)(struct resident *r, uint64_t c, unsigned first, unsigned n);
 	void (*wake)(struct resident *r, uint64_t c, unsigned first, unsigned n);
 	/* Wakes the faulters of all pages. */

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* Other nodes' BEATs, on their way to a home that wants them together: see pairs.h. */
+/* A carrier's work: it gathers other nodes' BEATs for a home, and sends them as one message. See pairs.h. */
 #include "impl.h"
 
-#define HOMES_MAX 64u /* to which a node carries at the same time */
+#define HOMES_MAX 64u /* homes to which a node carries at the same time */
 
 static struct ivy_carried *carried_make(struct ivy_pairs *ps, u16 home)
 {
@@ -38,7 +38,7 @@ static void send(struct ivy_pairs *ps, struct ivy_carried *c)
 	c->n = 0;
 }
 
-/* Where it goes in the list: into the place of the node's last one, or behind all others. */
+/* Where a node's BEAT goes in the list: into the place of its last one, or behind all others. */
 static u16 place_of(const struct ivy_carried *c, u16 node)
 {
 	const struct ivy_msg m = {.list = c->list};

@@ -347,7 +347,7 @@ void ivy_txn_node_joined(struct ivy *c, u16 node)
 			t->due = 0;
 }
 
-/* Whom it waits for. */
+/* The nodes that the transaction waits for are doubted: see ivy_pair_doubt(). */
 static void txn_doubt(struct ivy *c, const struct ivy_txn *t)
 {
 	const struct ivy_home *h = t->home;

@@ -37,7 +37,8 @@ struct region {
 	struct chunk_entry *entries;
 	uint64_t *written; /* bit g: some of the entries of group g may have a version */
 	uint64_t epoch, client;		 /* of the writer that attached last */
-	uint64_t order_epoch, order; /* of the CREATE or RESIZE that was looked at last: nothing of that epoch before it counts */
+	/* Of the CREATE or RESIZE that was looked at last: of that epoch, nothing with a lower order counts. */
+	uint64_t order_epoch, order;
 	struct region_attaches attaches; /* that writer's connections */
 	struct lease lease;
 	const struct lease_clock *clock;

@@ -4,10 +4,11 @@
  *
  * A writer that keeps several replicas of a slot says here which of them it writes to, before it acknowledges a
  * write that the others lack: first that it is about to (a proposed view), then that it does (an active one). If the
- * writer's host is lost, the next one asks. The node sees to it that no view goes back; and, of a slot whose active view it is
- * no member of, it gives a reader nothing: a writer that keeps one copy says so where it has moved away from. The table
- * is made, and charged to the node's memory, with the region if its maker asks for that: a writer that needs it while the
- * node is full would have to wait. Otherwise it is made with the first view.
+ * writer's host is lost, the next one asks. The node sees to it that no view goes back. And it gives readers nothing of a
+ * slot whose active view does not name it: so a writer that keeps one copy tells the node from which a slot has moved away.
+ *
+ * The table of views is made, and charged to the node's memory, with the region if its maker asks for that: a writer that
+ * needs it while the node is full would have to wait. Otherwise it is made with the first view.
  */
 #include "region_priv.h"
 

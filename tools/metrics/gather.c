@@ -63,8 +63,6 @@ static int node_ask(struct metrics_source *s, struct gvm_conn *conn)
 	struct gvm_node_rot_rsp rot;
 	bool knows = false;
 	uint64_t from;
-	size_t bytes;
-	FILE *f;
 	int rc = node_stat_ask(conn, &stat); /* this one sets up the connection */
 
 	if (!rc)
@@ -73,18 +71,10 @@ static int node_ask(struct metrics_source *s, struct gvm_conn *conn)
 	if (!rc)
 		rc = node_stat_ask(conn, &stat);
 	s->round_ns = gvm_now_ns() - from;
-	f = rc ? NULL : open_memstream(&s->stats, &bytes);
-	if (!f)
-		return rc ? rc : -ENOMEM;
-#define FIELD(type, name) fprintf(f, #name " %llu\n", (unsigned long long)stat.name);
-	GVM_MSG_NODE_STAT_RSP(FIELD)
-#undef FIELD
-#define FIELD(type, name) fprintf(f, #name " %llu\n", (unsigned long long)rot.name);
-	if (knows) {
-		GVM_MSG_NODE_ROT_RSP(FIELD)
-	}
-#undef FIELD
-	return fclose(f) ? -ENOMEM : 0;
+	if (rc)
+		return rc;
+	s->stats = node_figures_lines(&stat, knows ? &rot : NULL);
+	return s->stats ? 0 : -ENOMEM;
 }
 
 int metrics_gather_node(struct metrics_sources *all, const char *address, const struct gvm_conn_opts *opts)
