@@ -52,12 +52,18 @@ int waits_read(const char *path, struct waits *w)
 	return 0;
 }
 
+/* They began anew, or are not known any more: as of a region that was closed meanwhile. */
+static uint64_t grown(uint64_t now, uint64_t before)
+{
+	return now > before ? now - before : 0;
+}
+
 void waits_since(const struct waits *now, const struct waits *before, struct waits *since)
 {
 	for (unsigned s = 0; s < LATENCY_STAGES; s++) {
 		for (unsigned b = 0; b <= LATENCY_BOUNDS; b++)
-			since->count[s][b] = now->count[s][b] - before->count[s][b];
-		since->sum_ns[s] = now->sum_ns[s] - before->sum_ns[s];
+			since->count[s][b] = grown(now->count[s][b], before->count[s][b]);
+		since->sum_ns[s] = grown(now->sum_ns[s], before->sum_ns[s]);
 	}
 }
 

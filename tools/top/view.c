@@ -323,7 +323,7 @@ static void nodes_lines(struct top_lines *l, const struct top_moment *at, const 
 
 static void mount_lines(struct top_lines *l, const struct top_moment *at, const struct top_mount *m, enum top_sort sort)
 {
-	char path[4 * TOP_COLUMNS_MAX], lent[SIZE_TEXT], room[SIZE_TEXT];
+	char path[4 * TOP_COLUMNS_MAX + 1], lent[SIZE_TEXT], room[SIZE_TEXT];
 	unsigned columns = strlen(m->path) < at->columns ? (unsigned)strlen(m->path) : at->columns;
 
 	name_fit(m->path, columns, path);
