@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gvm metrics tells Prometheus all that gvm stat and gvm node count, and how long users wait, in a text to which promtool has no
 objection, whatever regions are called; what does not answer is told as such; the text is printed, is in a file that is
-replaced as a whole, or is served over HTTP, where a scraper that says nothing holds nobody up."""
+replaced as a whole, or is served over HTTP, where a scraper that says nothing holds nobody up, nor
+a server that is started again."""
 
 import os
 import re
@@ -94,20 +95,29 @@ def get(to, what=b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
             return f.read().decode().partition("\r\n\r\n")[::2]
 
 
+def serves(l, mount, where, to):
+    server = l.start("server", program("gvm"), "metrics", "--mount", mount.path, "--listen", where)
+
+    def answers():
+        expect(server.running(), "it says %s", server.log())
+        try:
+            return get(to, b"GET /\r\n\r\n")[0].startswith("HTTP/1.1 404")
+        except OSError:
+            return False
+    wait_for("it listens", answers)
+    return server
+
+
 def is_served(l, mount):
     path = l.path("socket")
     for where, to in (("unix:" + path, path), ("127.0.0.1:9477", ("127.0.0.1", 9477))):
-        server = l.start("server", program("gvm"), "metrics", "--mount", mount.path, "--listen", where)
-
-        def answers():
-            try:
-                return get(to, b"GET /\r\n\r\n")[0].startswith("HTTP/1.1 404")
-            except OSError:
-                return False
-        wait_for("it listens", answers)
+        server = serves(l, mount, where, to)
         with socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET) as silent:
             silent.connect(to)
             head, body = get(to)
+            server.signal(signal.SIGKILL)  # what it has begun for the silent one is there for a while
+            server.wait(5)
+            server = serves(l, mount, where, to)
         expect(head.startswith("HTTP/1.1 200 OK") and "version=0.0.4" in head, "%s", head)
         judged(body)
         if to == path:

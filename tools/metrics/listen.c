@@ -197,6 +197,9 @@ static void scraper_take(struct server *s, pid_t *place)
 		return;
 	*place = fork();
 	if (!*place) {
+		/* A server that is killed meanwhile can be started again at once. */
+		close(s->fd);
+		close(s->signals);
 		sigprocmask(SIG_SETMASK, &s->before, NULL);
 		scraper_serve(fd, s->make, s->arg);
 		_exit(0);
