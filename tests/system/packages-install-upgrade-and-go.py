@@ -211,6 +211,7 @@ def installs(l, root, packages):
         expect("gvm" not in said, "systemd-analyze: %s", said)
     expect(completes(root, "gvm", "no") == ["node"], "gvm no: %s", completes(root, "gvm", "no"))
     expect("--local" in completes(root, "gvm", "run", "--lo"), "gvm run --lo: %s", completes(root, "gvm", "run", "--lo"))
+    expect("--cr3" in completes(root, "gvm", "inspect", "--cr"), "gvm inspect --cr")
     expect(completes(root, "gvm-memnode", "--mem") == ["--memory"], "gvm-memnode --mem")
 
 
