@@ -39,7 +39,7 @@ static const char help_text[] =
 	"  --cr3 VALUE      virtual addresses are those of these page tables\n"
 	"  --five-level     and these have five levels\n"
 	"  --qmp SOCKET     ask the guest's QEMU for both; it was started with\n"
-	"                   -qmp unix:SOCKET,server,nowait\n"
+	"                   -qmp unix:SOCKET,server=on,wait=off\n"
 	"  --cpu N          of this CPU (0)\n"
 	"  --find TEXT      where this text is\n"
 	"  --find-hex HEX   where these bytes are\n"

@@ -123,7 +123,7 @@ int monitor_page_tables(const char *path, unsigned cpu, uint64_t *cr3, unsigned 
 	int rc = 0;
 
 	if (m.fd < 0) {
-		snprintf(err, MONITOR_ERR, "%s: %s: start QEMU with -qmp unix:PATH,server,nowait", path, strerror(-m.fd));
+		snprintf(err, MONITOR_ERR, "%s: %s: start QEMU with -qmp unix:PATH,server=on,wait=off", path, strerror(-m.fd));
 		return m.fd;
 	}
 	snprintf(command, sizeof(command),
