@@ -101,7 +101,6 @@ def spreads(test, mount, nodes):
     mapper.do("fill", 0, SIZE, 3)
     mapper.do("check", 0, 4 * SIZE, 3, seconds=60)
     mapper.end()
-    mount.unmount()
 
 
 def spreads_beside_a_reader(test, mount, nodes):
@@ -124,8 +123,6 @@ def spreads_beside_a_reader(test, mount, nodes):
     reads_nothing_old(reader, 2, 1)
     os.close(reader)
     os.close(writer)
-    far.unmount()
-    mount.unmount()
 
 
 def takes_a_list(test, mount, nodes):
@@ -146,18 +143,37 @@ def takes_a_list(test, mount, nodes):
     expect(mount.stats()["nodes"] == before, "a node that is not there is added")
 
 
-def main(test):
+def of_two_copies(test):
     nodes = [Node(test, "200M", name="node%d" % i) for i in range(4)]
     mount = Mount(test, nodes[:2], "--replicas", "2")
     rebalances(test, mount, nodes[:3])
     takes_a_list(test, mount, nodes)
-    mount.unmount()
+
+
+def large(test):
     nodes = [Node(test, "200M", name="large%d" % i) for i in range(3)]
     spreads(test, Mount(test, nodes[:2], "--replicas", "2", "--repair-rate", "30", name="large"), nodes)
+
+
+def read_meanwhile(test):
     nodes = [Node(test, "200M", name="read%d" % i) for i in range(3)]
     spreads_beside_a_reader(test, Mount(test, nodes[:2], name="near"), nodes)
+
+
+def of_one_copy(test):
     nodes = [Node(test, "200M", name="single%d" % i) for i in range(3)]
     rebalances(test, Mount(test, nodes[:2], name="single"), nodes)
+
+
+def main(test):
+    """All at a time, since most of it is to wait for what gvmfs does every few seconds."""
+    threads = [lab.Thread(what, test) for what in (of_two_copies, large, read_meanwhile, of_one_copy)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for mount in list(test.mounts):  # now that nobody forks, and has files of a mount for a moment longer
+        mount.unmount()
 
 
 if __name__ == "__main__":

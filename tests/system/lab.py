@@ -10,6 +10,7 @@ detaches is still found, by its pid, and ended.
 
 import ctypes
 import glob
+import itertools
 import os
 import re
 import shutil
@@ -190,7 +191,7 @@ class Process:
 
     def __init__(self, lab, name, command, cgroup=None, env=None, service=False, group=None):
         self.service = service  # ended only after those who may use it
-        self.name, self.log_path = name, lab.path("%02d-%s.log" % (len(lab.processes), name))
+        self.name, self.log_path = name, lab.path("%02d-%s.log" % (lab.number(), name))
         with open(self.log_path, "wb") as log:
             self.popen = subprocess.Popen(
                 [str(word) for word in command], stdin=subprocess.DEVNULL, stdout=log,
@@ -268,10 +269,15 @@ class Lab:
         self.name = name
         self.folder = tempfile.mkdtemp(prefix="gvm-%s-" % name[:24], dir=_short_folder())
         self.processes, self.mounts, self.cgroups = [], [], []
+        self._numbers = itertools.count()
         self.network = Network()
 
     def path(self, name):
         return os.path.join(self.folder, name)
+
+    def number(self):
+        """Another one each time, in whichever thread."""
+        return next(self._numbers)
 
     def log(self, text, *arguments):
         print("%7.2f %s" % (time.monotonic() - STARTED, text % arguments if arguments else text),

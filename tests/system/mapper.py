@@ -34,7 +34,7 @@ class Mapper:
     def __init__(self, lab, path, mode="auto", waits=True, **env):
         from lab import program
         self.lab, self.number = lab, 0
-        self.pipe_path = lab.path("commands-%d" % len(lab.processes))
+        self.pipe_path = lab.path("commands-%d" % lab.number())
         os.mkfifo(self.pipe_path)
         self.process = lab.start("mapper", sys.executable, os.path.abspath(__file__), path,
                                  self.pipe_path,
