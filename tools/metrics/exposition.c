@@ -108,7 +108,7 @@ static const struct {
 } owns[] = {
 	{METRICS_MOUNT, "up", "Whether the mount answers", OWN_UP},
 	{METRICS_MOUNT, "lent_bytes", "What the mount's nodes lend", OWN_LENT},
-	{METRICS_MOUNT, "free_bytes", "What they can still promise", OWN_FREE},
+	{METRICS_MOUNT, "free_bytes", "What the mount's nodes can still promise", OWN_FREE},
 	{METRICS_REGION, "held_bytes", "What the nodes hold of the region", OWN_HELD},
 	{METRICS_NODE, "up", "Whether the node answers", OWN_UP},
 	{METRICS_NODE, "round_trip_seconds", "How long it took to ask the node for its figures", OWN_ROUND},
