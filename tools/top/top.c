@@ -56,15 +56,23 @@ static void nodes_wait(struct top_nodes *nodes, const struct top_sample *s)
 	}
 }
 
+static void widen(size_t *columns, size_t needed)
+{
+	if (needed > *columns)
+		*columns = needed;
+}
+
 /* As wide as the longest name needs. */
 static unsigned columns_of(const struct top_sample *s)
 {
 	size_t columns = TOP_COLUMNS_MIN;
 
-	for (unsigned m = 0; m < s->count; m++)
+	for (unsigned m = 0; m < s->count; m++) {
 		for (unsigned r = 0; r < s->mounts[m].region_count; r++)
-			if (strlen(s->mounts[m].rows[r].name) + TOP_REGION_COLUMNS > columns)
-				columns = strlen(s->mounts[m].rows[r].name) + TOP_REGION_COLUMNS;
+			widen(&columns, strlen(s->mounts[m].rows[r].name) + TOP_REGION_COLUMNS);
+		for (unsigned n = 0; n < s->mounts[m].node_count; n++)
+			widen(&columns, strlen(s->mounts[m].nodes[n].address) + TOP_NODE_COLUMNS);
+	}
 	return columns < TOP_COLUMNS_MAX ? (unsigned)columns : TOP_COLUMNS_MAX;
 }
 

@@ -5,6 +5,7 @@
 #include "memnode/size.h"
 #include "tools/utf8.h"
 
+#include <errno.h>
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -280,8 +281,8 @@ static void node_line(struct top_lines *l, const struct top_moment *at, const st
 	char ratio[SHORT_TEXT] = "-", round[WAITS_TEXT] = "-", gets[SHORT_TEXT] = "-", puts_text[SHORT_TEXT] = "-";
 	const char *state = n->connected ? "connected" : "away";
 
-	name_fit(n->address, at->columns - NODE_COLUMNS, name);
-	if (a && a->error && n->connected)
+	name_fit(n->address, at->columns - TOP_NODE_COLUMNS, name);
+	if (a && a->error && a->error != -EACCES && n->connected) /* (that is an answer) */
 		state = "no answer";
 	if (a && a->stat_ns) {
 		const struct gvm_node_stat_rsp *s = &a->stat;
@@ -305,7 +306,7 @@ static void nodes_lines(struct top_lines *l, const struct top_moment *at, const 
 	const char *why = NULL;
 	char name[4 * TOP_COLUMNS_MAX];
 
-	name_fit("NODE", at->columns - NODE_COLUMNS, name);
+	name_fit("NODE", at->columns - TOP_NODE_COLUMNS, name);
 	line_add(l, TOP_HEAD, "%s %-9s %6s %6s %6s %6s %7s %6s %6s", name, "STATE", "LENT", "HELD", "FREE", "COMPR.", "ROUND",
 		 "GET/s", "PUT/s");
 	for (unsigned i = 0; i < m->node_count; i++) {

@@ -8,7 +8,9 @@
 
 #define TOP_COLUMNS_MIN 80u
 #define TOP_COLUMNS_MAX 250u
-#define TOP_REGION_COLUMNS 65u /* of a region's line, beside its name */
+/* Of a line, what is beside the name: */
+#define TOP_REGION_COLUMNS 65u
+#define TOP_NODE_COLUMNS   60u
 
 enum top_sort { TOP_BY_NAME, TOP_BY_FAULTS, TOP_BY_WAIT, TOP_BY_HERE, TOP_BY_WRITTEN, TOP_SORTS };
 extern const char *const top_sort_names[TOP_SORTS];
