@@ -48,6 +48,9 @@ def addresses_agree(i, banner, offset, qmp):
     expected = i.raw(["phys"], banner + offset, 3 * MIB)
     for how in (["virt"], ["virt", "--qmp", qmp]):  # by the kernel's own page tables, and by a CPU's
         expect(i.raw(how, banner, 3 * MIB) == expected, "%s shows something else than --phys", how)
+    said = i.inspect("--phys", hex(RAM * MIB - 16), status=1)
+    expect(re.search("^0{8}%08x " % (RAM * MIB - 16), said, re.M) and "%#x: the guest has no memory there" % (RAM * MIB) in said,
+           "at the end of memory: %s", said)
     said = i.inspect("--virt", "0xffff000000000000", "--qmp", qmp, status=1)
     expect("not mapped" in said or "no address" in said, "where nothing is mapped: %s", said)
 

@@ -280,8 +280,11 @@ static int show(const struct inspect *in, const struct memory *m)
 	if (in->action == ACTION_VIRT && tables_find(in, m, &v))
 		return 1;
 	while (left) {
-		uint64_t gpa = address, n = left < DUMP_AT_ONCE ? left : DUMP_AT_ONCE, here = n;
+		uint64_t gpa = address, n = left < DUMP_AT_ONCE ? left : DUMP_AT_ONCE, here = n, off;
 
+		/* What is there of it is shown before it is said that the rest is not. */
+		if (in->action == ACTION_PHYS && !core_map_gpa(&m->map, gpa, &off, &here))
+			here = n;
 		if (in->action == ACTION_VIRT && memory_translate(&v, address, &gpa, &here, err)) {
 			say("%s", err);
 			return 1;
