@@ -69,6 +69,7 @@ def of_a_file(l, mount):
             wait_for("what is written is on its way", dirty)
         draws_it(l, path)
     wait_for("it is closed", lambda: told(l, path)["states_bytes"]["unknown"] == 16 * MIB)
+    expect(gvm_map(l, path).count(", at most") == 2, "it knows what is not known")
 
 
 def draws_it(l, path):

@@ -101,17 +101,18 @@ static void legend_print(FILE *f, const struct map_state *s, bool colours)
 
 static void nodes_print(FILE *f, const struct map_state *s)
 {
-	uint64_t all = 0;
+	uint64_t all = 0, counts[MAP_KINDS];
 	char size[SIZE_TEXT];
 
+	map_count(s, counts);
 	for (unsigned i = 0; i < s->node_count; i++)
 		all += map_node_chunks(s, i);
 	for (unsigned i = 0; i < s->node_count; i++) {
 		uint64_t chunks = map_node_chunks(s, i);
 		unsigned bar = all ? (unsigned)((chunks * BAR + all - 1) / all) : 0;
 
-		fprintf(f, "  %-*.*s %10s  %s\n", (int)BAR, (int)bar, "####################",
-			size_text(chunks * GVM_CHUNK_BYTES, size), s->nodes[i]);
+		fprintf(f, "  %-*.*s %10s  %s%s\n", (int)BAR, (int)bar, "####################",
+			size_text(chunks * GVM_CHUNK_BYTES, size), s->nodes[i], counts[MAP_UNKNOWN] ? ", at most" : "");
 	}
 }
 
@@ -190,9 +191,10 @@ static unsigned legend_svg(FILE *f, const struct map_state *s, unsigned y)
 
 static unsigned nodes_svg(FILE *f, const struct map_state *s, unsigned y)
 {
+	uint64_t most = 1, counts[MAP_KINDS];
 	char size[SIZE_TEXT];
-	uint64_t most = 1;
 
+	map_count(s, counts);
 	for (unsigned i = 0; i < s->node_count; i++) {
 		uint64_t chunks = map_node_chunks(s, i);
 
@@ -201,8 +203,8 @@ static unsigned nodes_svg(FILE *f, const struct map_state *s, unsigned y)
 	for (unsigned i = 0; i < s->node_count; i++) {
 		uint64_t chunks = map_node_chunks(s, i);
 
-		fprintf(f, "<rect x=\"0\" y=\"%u\" width=\"%" PRIu64 "\" height=\"12\" fill=\"#1f77b4\"/><text x=\"170\" y=\"%u\">%s on ",
-			y - 11, chunks * 160 / most, y, size_text(chunks * GVM_CHUNK_BYTES, size));
+		fprintf(f, "<rect x=\"0\" y=\"%u\" width=\"%" PRIu64 "\" height=\"12\" fill=\"#1f77b4\"/><text x=\"170\" y=\"%u\">%s%s on ",
+			y - 11, chunks * 160 / most, y, counts[MAP_UNKNOWN] ? "at most " : "", size_text(chunks * GVM_CHUNK_BYTES, size));
 		text_escape(f, s->nodes[i]);
 		fputs("</text>\n", f);
 		y += SVG_TEXT;
