@@ -135,6 +135,13 @@ class Screen:
     def key(self, keys):
         os.write(self.master, keys)
 
+    def gives_back(self):
+        """The terminal is as it was. (A process ends only when gvmfs has answered what it has read already.)"""
+        def same():
+            self.read()  # or it would wait until somebody does
+            return termios.tcgetattr(self.slave) == self.before
+        wait_for("the terminal is given back", same)
+
     def ends(self, status=0):
         def ended():
             self.read()  # or it would wait until somebody does
@@ -198,10 +205,11 @@ def stands_still(l, mount):
         screen.key(b"s")
         screen.shows(r"sorted by faults")
         screen.key(b"q")
-        screen.ends()
+        screen.gives_back()
     finally:
         for pid in reversed(stopped):
             os.kill(pid, signal.SIGCONT)
+    screen.ends()
 
 
 def plain(l, mount, node):

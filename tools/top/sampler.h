@@ -22,7 +22,8 @@ struct top_sampler {
 
 /* Begins to take samples, the first at once. 0 or a negative errno. */
 int top_sampler_start(struct top_sampler *sampler);
-/* Takes no more. If a gvmfs holds the thread up, the thread is left behind: it and its memory go with the process. */
+/* Takes no more. A thread that a gvmfs holds up is left behind: it and what it has go with the process, which the kernel lets end
+ * when that gvmfs has answered what it has read already. */
 void top_sampler_stop(struct top_sampler *sampler);
 /* Readable when there is a new sample. */
 static inline int top_sampler_fd(const struct top_sampler *sampler)

@@ -13,7 +13,6 @@
 #include <wchar.h>
 
 #define SHORT_TEXT   16
-#define NODE_COLUMNS 60u /* of a node's line, beside its address */
 
 const char *const top_sort_names[TOP_SORTS] = {[TOP_BY_NAME] = "name",
 					       [TOP_BY_FAULTS] = "faults",
