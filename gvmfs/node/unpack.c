@@ -213,10 +213,12 @@ void unpack_finish(struct unpack *u, const void *owner)
 
 bool unpack_may_sleep(struct unpack *u)
 {
+	bool may;
+
 	if (!u->under_way)
 		return true;
 	pthread_mutex_lock(&u->lock);
-	u->wakes = STAILQ_EMPTY(&u->over) && STAILQ_EMPTY(&u->todo);
+	may = u->wakes = STAILQ_EMPTY(&u->over) && STAILQ_EMPTY(&u->todo);
 	pthread_mutex_unlock(&u->lock);
-	return u->wakes;
+	return may;
 }
