@@ -463,8 +463,10 @@ static void told(struct job *job)
 	struct replace *p = (struct replace *)job;
 	struct replicas *r = replicas_of(p);
 
-	if (r && !job->result)
-		r->told = true;
+	if (r) {
+		r->told = !job->result;
+		r->told_in_vain = job->result;
+	}
 	replace_end(p, job->result ? TELL_NS : 0);
 }
 
@@ -496,10 +498,12 @@ static void replace_run(struct task *task)
 		end_begin(p, r);
 		return;
 	}
-	if (tells_now(r)) {
+	/* (One that does not answer does not keep the source from being rid of its part.) */
+	if (tells_now(r) && !(r->told_in_vain && any_unused(r))) {
 		nodes_job(p, r, replace_job_tell, told);
 		return;
 	}
+	r->told_in_vain = false;
 	if (trims_now(r)) {
 		nodes_job(p, r, replace_job_trim, trimmed);
 		return;

@@ -49,6 +49,7 @@ struct replicas {
 	enum { SETTLED, SETTLES_SAVE, SETTLES_DROP } settles; /* a region with one copy: see drain.h */
 	uint64_t settles_ns;   /* since when */
 	bool told;	       /* a region with one copy: its nodes know what has moved away from them (moved.h) */
+	bool told_in_vain;     /* the last attempt to tell them failed: those without a slot are rid of their parts before the next */
 	struct drain *drain;   /* the move in progress: drain.h; NULL: none */
 	uint64_t drain_ns;     /* no move begins before this time */
 	bool replacing;	       /* a change of the record is in progress: replace.h */
