@@ -681,12 +681,22 @@ bool nodes_event(const struct event *e)
 /* The clock goes on in steps of 50 ms, and nothing takes longer than a minute. */
 const unsigned nodes_idle = 1500;
 
+/* All members have the chunk in the version that was acknowledged last. (Where one took a later one, which was tried, there may be no
+ * other copy of that.) */
+static bool members_agree(uint64_t c)
+{
+	for (unsigned i = 0; i < cluster.nodes; i++)
+		if (node_is_member(i, c) && cluster.node[i].copy[c].version != world.index[c])
+			return false;
+	return true;
+}
+
 /* No copy is rotten of what was acknowledged, also if nobody has read it. */
 static bool nodes_are_sound(void)
 {
 	for (unsigned i = 0; i < cluster.nodes; i++)
 		for (uint64_t c = 0; c < W_CHUNKS; c++)
-			if (node_is_member(i, c) && cluster.node[i].copy[c].version == world.index[c] &&
+			if (node_is_member(i, c) && members_agree(c) &&
 			    copy_rotten(&cluster.node[i].copy[c]))
 				return false;
 	return true;
