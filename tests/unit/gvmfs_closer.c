@@ -94,6 +94,7 @@ static _Noreturn void worker_run(int listener, const struct sockaddr_un *to, soc
 	char byte = 0;
 	int fd;
 
+	prctl(PR_SET_PDEATHSIG, SIGKILL); /* where a check fails */
 	closer_start(&j);
 	close(listener);
 	fd = socket(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0); /* after the closer, as all that is a worker's own */
