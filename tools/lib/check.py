@@ -63,6 +63,9 @@ IN_GUESTS = ("system", "kernel", "full")
 ASKED_FOR = ("full", "debug")
 BESIDE = ("compile", "sanitized", "full", "debug")  # beside SUITES; but for full no suites of meson's own
 UNDER_SANITIZERS = ("unit", "protocol")
+# What deliberate faults are noticed by is the same program as without sanitizers; and a model's simulator goes
+# through the same sources.
+NOT_SANITIZED = ("mutants", "model")
 PACKAGES = os.path.join(TOP, "tools/lib/packages")
 # How many times its own limit a test may take: on a busy machine, under sanitizers, in guests with the debug kernel.
 BUSY, SANITIZED, DEBUG = 4, 8, 8
@@ -120,9 +123,9 @@ class Check:
             self.add(name, "FAIL" if status else "ok", log.read(), time.monotonic() - start)
         return status == 0
 
-    def build(self, name, folder, *options, cc=None, installed=False):
+    def build(self, name, folder, *options, cc=None, targets=None):
         """A build in which a warning is an error, as it is in no other than this one; of all targets, or of
-        those that are installed."""
+        those that a function finds in the folder."""
         env = {"CC": cc} if cc else {}
         if not os.path.exists(os.path.join(folder, "build.ninja")):
             shutil.rmtree(folder, ignore_errors=True)
@@ -133,8 +136,10 @@ class Check:
         elif not warnings_are_errors(folder) and not self.command(
                 name + "-configures", "meson", "configure", "-Dwerror=true", folder):
             return False
-        targets = installed_targets(folder) if installed else []
-        return self.command(name + "-builds", *(["nice"] if cc else []), "ninja", "-C", folder, *targets)
+        if targets:  # as meson.build has them now
+            subprocess.run(["ninja", "-C", folder, "build.ninja"], stdout=subprocess.DEVNULL)
+        return self.command(name + "-builds", *(["nice"] if cc else []), "ninja", "-C", folder,
+                            *(targets(folder) if targets else []))
 
     def compile(self):
         """Objects stay for the next run, which compiles what has changed."""
@@ -142,7 +147,7 @@ class Check:
             if self.ending:
                 return
             self.build("compile-" + way, os.path.join(self.top, "build-" + way), *options, cc=cc,
-                       installed=cc == "gcc")
+                       targets=installed_targets if cc == "gcc" else None)
         if not self.ending:
             self.command("compile-packages-builds", sys.executable, os.path.join(TOP, "tools/lib/debs.py"),
                          os.path.join(self.top, "build-debian"))
@@ -207,12 +212,10 @@ class Check:
         if "sanitized" in self.suites:
             folder = os.path.join(self.top, "build-asan")
             if self.build("sanitized", folder, "-Db_sanitize=address,undefined",
-                          "-Db_lundef=false", "-Doptimization=1"):
+                          "-Db_lundef=false", "-Doptimization=1", targets=sanitized_targets):
                 # By itself UBSan reports and goes on, and the test passes.
-                # What deliberate faults are noticed by is the same program as without sanitizers; and a model's
-                # simulator goes through the same sources.
                 self.tests(folder, "sanitized", UNDER_SANITIZERS,
-                           ["--no-suite", "mutants", "--no-suite", "model"], SANITIZED,
+                           [word for suite in NOT_SANITIZED for word in ("--no-suite", suite)], SANITIZED,
                            {"UBSAN_OPTIONS": "halt_on_error=1:print_stacktrace=1"})
         if plain:
             quick = [s for s in wanted if s not in (*IN_GUESTS, "debug")]
@@ -273,11 +276,26 @@ def warnings_are_errors(folder):
 
 
 def installed_targets(folder):
-    subprocess.run(["ninja", "-C", folder, "build.ninja"], stdout=subprocess.DEVNULL)  # as meson.build has it now
-    targets = [os.path.relpath(path, folder) for target in introspect(folder, "--targets") if target["installed"]
-               for path in target["filename"]]
+    targets = files_of(folder, lambda target: target["installed"])
     assert targets, "nothing of %s is installed" % folder
     return targets
+
+
+def sanitized_targets(folder):
+    """What the tests start that run under sanitizers."""
+    needed = set()
+    for test in introspect(folder, "--tests"):
+        suites = {suite.rpartition(":")[2] for suite in test["suite"]}
+        if suites.intersection(UNDER_SANITIZERS) and not suites.intersection(NOT_SANITIZED):
+            needed.update(test["depends"])
+    targets = files_of(folder, lambda target: target["id"] in needed)
+    assert targets, "no test of %s needs anything" % folder
+    return targets
+
+
+def files_of(folder, wanted):
+    return [os.path.relpath(path, folder) for target in introspect(folder, "--targets") if wanted(target)
+            for path in target["filename"]]
 
 
 def alone_in_checkout():
