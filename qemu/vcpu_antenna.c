@@ -28,6 +28,11 @@
 #define NMI          2
 #define FIRST_FIXED  16	   /* an APIC takes none below */
 
+#define MSI_ADDRESS  0xfee00000u
+#define MSI_MODE     8
+#define MSI_ASSERT   0x4000
+#define MSI_LEVEL    0x8000
+
 #define APIC_BASE_X2APIC  (1u << 10)
 #define APIC_EOI	  0xb0
 
@@ -202,6 +207,34 @@ enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *
 	if (*vector == NMI)
 		return VCPU_ANTENNA_NMI;
 	return *vector < FIRST_FIXED ? VCPU_ANTENNA_WRONG : VCPU_ANTENNA_VECTOR;
+}
+
+/* 0: of none that an APIC takes. A line's interrupts are asserted; nobody takes them back. */
+static uint32_t msi_data(const struct vcpu_frame *f)
+{
+	switch (f->type) {
+	case VCPU_IRQ:
+		return f->value | (f->flags & VCPU_IRQ_LEVEL ? MSI_LEVEL : 0) | MSI_ASSERT;
+	case VCPU_SMI:
+		return 2 << MSI_MODE | MSI_ASSERT;
+	case VCPU_NMI:
+		return 4 << MSI_MODE | MSI_ASSERT;
+	case VCPU_INIT:
+		return 5 << MSI_MODE | MSI_ASSERT;
+	case VCPU_SIPI:
+		return f->value | 6 << MSI_MODE | MSI_ASSERT;
+	default:
+		return 0;
+	}
+}
+
+bool vcpu_antenna_msi(const struct vcpu_frame *frame, uint32_t apic_id, struct kvm_msi *msi)
+{
+	*msi = (struct kvm_msi){
+		.address_lo = MSI_ADDRESS | apic_id << 12,
+		.data = msi_data(frame),
+	};
+	return msi->data;
 }
 
 /* On the stack: EAX, which the stub saved, and EIP, CS and EFLAGS. */

@@ -18,6 +18,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "vcpu_wire.h"
+
 #define VCPU_ANTENNA_BYTES   0xc000
 #define VCPU_ANTENNA_CPUS    256
 #define VCPU_ANTENNA_PORT    0x20    /* of the I/O space, but no access of the guest's: vcpu_antenna_heard() */
@@ -49,6 +51,12 @@ void vcpu_antenna_park(const struct vcpu_antenna *a, struct kvm_sregs *sregs, st
 
 /* After a KVM_RUN that did not fail. */
 enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *vector);
+
+/*
+ * How the owner's KVM is given what a valid frame (IRQ, NMI, SMI, INIT, SIPI) is for the vCPU with this APIC
+ * id, at most 254: by KVM_SIGNAL_MSI, so that nobody waits for the vCPU. False: it is another frame.
+ */
+bool vcpu_antenna_msi(const struct vcpu_frame *frame, uint32_t apic_id, struct kvm_msi *msi);
 
 /*
  * What IRET would do, which only the caller can see to the end of: back to what the NMI interrupted, and

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Two hosts of one guest, as far as interrupts go: two machines under KVM in one process. vCPU 0 is the first
- * one's, vCPU 1 the second's; in the first machine vCPU 1 is an antenna (qemu/vcpu_antenna.h), and what it
- * hears is forwarded to its owner. vCPU 0 runs code that sends what it finds in a table; vCPU 1 at its owner's
- * runs the antenna's loop, too: it tells which interrupts it takes, and ends each.
+ * one's, vCPUs 1 and 2 are the second's; in the first machine these are antennas (qemu/vcpu_antenna.h), and what
+ * they hear is forwarded to the owners. vCPU 0 runs code that sends what it finds in a table; an owner runs the
+ * antenna's loop, too: it tells which interrupts it takes, and ends each.
  *
  *	antenna COUNT	how many of each kind are sent
  */
@@ -41,12 +41,16 @@
 #define TO_ALL 0x80000
 #define TO_OTHERS 0xc0000
 #define LOGICAL 0x800
+#define MSI_LOGICAL 4
+#define MSI_HINT 8
 #define LEVEL 0x8000
 #define ASSERT 0x4000
+#define LOWEST 0x100
 #define NMI 0x400
 #define INIT 0x500
 #define SIPI 0x600
 
+#define CPUS 3
 #define CPUIDS 256
 #define PINS 24
 #define PIN 10
@@ -78,7 +82,7 @@ struct vcpu {
 
 static struct machine {
 	int vm;
-	struct vcpu vcpus[2];
+	struct vcpu vcpus[CPUS];
 } first, second;
 
 /* What the first machine's IOAPIC would hold: a level-triggered line, and whether its interrupt is under way. */
@@ -128,6 +132,11 @@ static int call(const char *what, int result)
 			usleep(50);                                                                 \
 		}                                                                                   \
 	} while (0)
+
+static int is_antenna(const struct vcpu *v)
+{
+	return v > &first.vcpus[0] && v < &first.vcpus[CPUS];
+}
 
 /* ---- the machines ---- */
 
@@ -191,7 +200,7 @@ static void park(struct vcpu *v)
 	VCPU(v, KVM_SET_LAPIC, &lapic);
 	VCPU(v, KVM_SET_REGS, &regs);
 	VCPU(v, KVM_SET_MP_STATE, &runnable);
-	if (mode->smm && v == &first.vcpus[1])
+	if (mode->smm && is_antenna(v))
 		events_smm(v);
 }
 
@@ -208,7 +217,7 @@ static void machine_create(struct machine *m, uint8_t *antennas, int smm)
 	memory_set(m, 0, 0, RAM_BYTES, ram);
 	memory_set(m, smm ? 1 << 16 : 1, ANTENNA_AT, VCPU_ANTENNA_BYTES, antennas);
 	call("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < CPUS; i++) {
 		struct vcpu *v = &m->vcpus[i];
 		int bytes = call("KVM_GET_VCPU_MMAP_SIZE", ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
 
@@ -232,7 +241,7 @@ static void machine_create(struct machine *m, uint8_t *antennas, int smm)
 
 static void machine_end(struct machine *m)
 {
-	for (int i = 0; i < 2; i++) {
+	for (int i = 0; i < CPUS; i++) {
 		munmap(m->vcpus[i].run, ioctl(kvm, KVM_GET_VCPU_MMAP_SIZE, 0));
 		close(m->vcpus[i].fd);
 	}
@@ -241,11 +250,23 @@ static void machine_end(struct machine *m)
 
 /* ---- what is sent ---- */
 
-static void msi(struct machine *m, uint32_t data)
+/* The owner is told what its antenna has heard. */
+static void tell(const struct vcpu *antenna, unsigned int type, unsigned int vector, unsigned int flags)
 {
-	struct kvm_msi msi = { .address_lo = APIC_AT | 1 << 12, .data = data };
+	struct vcpu_frame frame = { .type = type, .value = vector, .flags = flags };
+	struct kvm_msi msi;
 
-	VM(m, KVM_SIGNAL_MSI, &msi);
+	if (!vcpu_antenna_msi(&frame, antenna->antenna.cpu, &msi))
+		wrong("a frame of type %u is told to nobody", type);
+	VM(&second, KVM_SIGNAL_MSI, &msi);
+}
+
+/* What a device of the first machine sends. */
+static void msi_send(uint32_t data, unsigned int to)
+{
+	struct kvm_msi msi = { .address_lo = APIC_AT | to << 12, .data = data };
+
+	VM(&first, KVM_SIGNAL_MSI, &msi);
 }
 
 /* Whoever holds the lock. */
@@ -254,7 +275,7 @@ static void line_looks(void)
 	if (ioapic.line && !ioapic.remote) {
 		ioapic.remote = 1;
 		ioapic.delivered++;
-		msi(&first, VECTOR_LEVEL | LEVEL | ASSERT);
+		msi_send(VECTOR_LEVEL | LEVEL | ASSERT, 1);
 	}
 }
 
@@ -278,7 +299,7 @@ static void line_ended(void)
 	pthread_mutex_unlock(&ioapic.lock);
 }
 
-/* ---- vCPU 1, on either machine ---- */
+/* ---- vCPUs 1 and 2, on either machine ---- */
 
 static void nmi_came(struct vcpu *v)
 {
@@ -291,16 +312,16 @@ static void nmi_came(struct vcpu *v)
 	VCPU(v, KVM_SET_REGS, &regs);
 	VCPU(v, KVM_SET_VCPU_EVENTS, &events);
 	ADD(v->nmis, 1);
-	if (v == &first.vcpus[1])
-		msi(&second, NMI);
+	if (is_antenna(v))
+		tell(v, VCPU_NMI, 0, 0);
 }
 
 static void vector_came(struct vcpu *v, unsigned int vector)
 {
 	/* Counted first: who has seen it at the owner looks here, too. */
 	ADD(v->taken[vector], 1);
-	if (v == &first.vcpus[1])
-		msi(&second, vector | (vector == VECTOR_LEVEL ? LEVEL | ASSERT : 0));
+	if (is_antenna(v))
+		tell(v, VCPU_IRQ, vector, vector == VECTOR_LEVEL ? VCPU_IRQ_LEVEL : 0);
 	else if (vector == VECTOR_LEVEL)
 		line_served();
 }
@@ -324,7 +345,7 @@ static void exit_came(struct vcpu *v)
 		ADD(v->eois[vector], 1);
 		break;
 	case VCPU_ANTENNA_WRONG:
-		wrong("vCPU 1 leaves KVM_RUN with exit %u, %u", v->run->exit_reason, vector);
+		wrong("vCPU %u leaves KVM_RUN with exit %u, %u", v->antenna.cpu, v->run->exit_reason, vector);
 	}
 }
 
@@ -398,6 +419,12 @@ static void kick(struct vcpu *v)
 	pthread_kill(v->thread, SIGUSR1);
 }
 
+static void vcpu_begin(struct vcpu *v)
+{
+	errno = pthread_create(&v->thread, NULL, vcpu_thread, v);
+	call("pthread_create", errno ? -1 : 0);
+}
+
 static void vcpu_end(struct vcpu *v)
 {
 	STORE(v->stops, 1);
@@ -464,35 +491,47 @@ static void sender_start(void)
 
 /* ---- what is promised ---- */
 
-static unsigned long *expected(void)
+/* What is sent to a vCPU. */
+static unsigned long *expected(int cpu)
 {
-	static unsigned long taken[256];
+	static unsigned long taken[CPUS][256];
 
-	return taken;
+	return taken[cpu];
 }
 
 /* Each vector that was sent came out of the antenna and of its owner as often as expected, now that the last has. */
 static void all_came(const char *what)
 {
-	static unsigned long lasts;
-	struct vcpu *antenna = &first.vcpus[1], *owner = &second.vcpus[1];
-
-	lasts = ++expected()[VECTOR_LAST];
-	send_later(VECTOR_LAST, 1);
+	for (int cpu = 1; cpu < CPUS; cpu++) {
+		expected(cpu)[VECTOR_LAST]++;
+		send_later(VECTOR_LAST, cpu);
+	}
 	send_all();
-	WAIT(LOAD(owner->taken[VECTOR_LAST]) == lasts);
-	for (unsigned int vector = 0; vector < 256; vector++)
-		if (antenna->taken[vector] != expected()[vector] || owner->taken[vector] != expected()[vector])
-			wrong("%s: of vector %#x %lu were sent, the antenna heard %lu, the owner took %lu", what, vector,
-			      expected()[vector], antenna->taken[vector], owner->taken[vector]);
+	for (int cpu = 1; cpu < CPUS; cpu++) {
+		struct vcpu *antenna = &first.vcpus[cpu], *owner = &second.vcpus[cpu];
+		unsigned long *sent = expected(cpu);
+
+		WAIT(LOAD(owner->taken[VECTOR_LAST]) == sent[VECTOR_LAST]);
+		for (unsigned int vector = 0; vector < 256; vector++)
+			if (antenna->taken[vector] != sent[vector] || owner->taken[vector] != sent[vector])
+				wrong("%s: of vector %#x %lu were sent to vCPU %d, heard %lu, taken %lu", what, vector,
+				      sent[vector], cpu, antenna->taken[vector], owner->taken[vector]);
+	}
 }
 
-static void ipis_come(const char *what, uint32_t kind, unsigned int to, unsigned int nr)
+static void vector_expected(unsigned int vector, unsigned int cpus)
+{
+	for (int cpu = 1; cpu < CPUS; cpu++)
+		expected(cpu)[vector] += cpus >> cpu & 1;
+}
+
+/* `cpus`, a bit for each: whom it is for. */
+static void ipis_come(const char *what, uint32_t kind, unsigned int to, unsigned int cpus, unsigned int nr)
 {
 	for (unsigned int sent = 0; sent < nr; sent += VECTORS) {
 		for (unsigned int i = 0; i < VECTORS; i++) {
 			send_later((VECTOR_FIRST + i) | kind, to);
-			expected()[VECTOR_FIRST + i]++;
+			vector_expected(VECTOR_FIRST + i, cpus);
 		}
 		all_came(what);
 	}
@@ -518,9 +557,9 @@ static void nmis_lose_nothing(unsigned int nr)
 
 	for (unsigned int sent = 0; sent < nr; sent += VECTORS) {
 		for (unsigned int i = 0; i < VECTORS; i++) {
-			send_later(VECTOR_FIRST + i, 1);
-			expected()[VECTOR_FIRST + i]++;
-			send_later(NMI, 1);
+			send_later((VECTOR_FIRST + i) | TO_OTHERS, 0);
+			vector_expected(VECTOR_FIRST + i, 6);
+			send_later(NMI, 1 + i % 2);
 		}
 		all_came("IPIs among NMIs");
 	}
@@ -532,11 +571,35 @@ static void msis_come(unsigned int nr)
 {
 	for (unsigned int sent = 0; sent < nr; sent += VECTORS) {
 		for (unsigned int i = 0; i < VECTORS; i++) {
-			msi(&first, VECTOR_FIRST + i);
-			expected()[VECTOR_FIRST + i]++;
+			msi_send(VECTOR_FIRST + i, 1 + i % 2);
+			expected(1 + i % 2)[VECTOR_FIRST + i]++;
 		}
 		all_came("MSI");
 	}
+}
+
+/* KVM chooses one of the two, an antenna or not. */
+static void lowest_priorities_come(unsigned int nr)
+{
+	struct kvm_msi lowest = {
+		.address_lo = APIC_AT | 6 << 12 | MSI_LOGICAL | MSI_HINT,
+		.data = VECTOR_FIRST | LOWEST,
+	};
+	struct vcpu *owners = second.vcpus;
+	unsigned long wanted = expected(1)[VECTOR_FIRST] + expected(2)[VECTOR_FIRST];
+
+	for (unsigned int i = 0; i < nr; i++) {
+		wanted++;
+		VM(&first, KVM_SIGNAL_MSI, &lowest);
+		WAIT(LOAD(owners[1].taken[VECTOR_FIRST]) + LOAD(owners[2].taken[VECTOR_FIRST]) >= wanted);
+	}
+	for (int cpu = 1; cpu < CPUS; cpu++) {
+		expected(cpu)[VECTOR_FIRST] = first.vcpus[cpu].taken[VECTOR_FIRST];
+		wanted -= expected(cpu)[VECTOR_FIRST];
+	}
+	if (wanted)
+		wrong("an MSI of the lowest priority was heard by two");
+	all_came("an MSI of the lowest priority");
 }
 
 /* The kernel may deliver an eventfd's later than the write: it is waited for before the last is sent. */
@@ -553,11 +616,11 @@ static void irqfds_come(unsigned int nr)
 	}
 	for (unsigned int sent = 0; sent < nr; sent += FDS) {
 		for (int i = 0; i < FDS; i++) {
-			expected()[VECTOR_FIRST + i]++;
+			expected(1)[VECTOR_FIRST + i]++;
 			call("write", eventfd_write(fds[i], 1));
 		}
 		for (int i = 0; i < FDS; i++)
-			WAIT(LOAD(first.vcpus[1].taken[VECTOR_FIRST + i]) >= expected()[VECTOR_FIRST + i]);
+			WAIT(LOAD(first.vcpus[1].taken[VECTOR_FIRST + i]) >= expected(1)[VECTOR_FIRST + i]);
 		all_came("irqfd");
 	}
 	for (int i = 0; i < FDS; i++)
@@ -577,22 +640,22 @@ static void lines_come(unsigned int nr)
 		pthread_mutex_unlock(&ioapic.lock);
 		WAIT(!LOAD(ioapic.line) && !LOAD(ioapic.remote));
 	}
-	expected()[VECTOR_LEVEL] += ioapic.delivered - before;
+	expected(1)[VECTOR_LEVEL] += ioapic.delivered - before;
 	all_came("a line");
 	stayed = ioapic.delivered - before - nr;
-	if (owner->eois[VECTOR_LEVEL] != expected()[VECTOR_LEVEL] ||
-	    antenna->eois[VECTOR_LEVEL] != expected()[VECTOR_LEVEL] || (nr > 100 && !stayed))
-		wrong("of %lu interrupts of a line the owner ended %lu, the antenna %lu", expected()[VECTOR_LEVEL],
+	if (owner->eois[VECTOR_LEVEL] != expected(1)[VECTOR_LEVEL] ||
+	    antenna->eois[VECTOR_LEVEL] != expected(1)[VECTOR_LEVEL] || (nr > 100 && !stayed))
+		wrong("of %lu interrupts of a line the owner ended %lu, the antenna %lu", expected(1)[VECTOR_LEVEL],
 		      owner->eois[VECTOR_LEVEL], antenna->eois[VECTOR_LEVEL]);
 }
 
-static void starts_are_told(void)
+static void start_is_told(int cpu)
 {
-	struct vcpu *v = &first.vcpus[1];
+	struct vcpu *v = &first.vcpus[cpu];
 
-	send_later(INIT, 1);
+	send_later(INIT, cpu);
 	send_all();
-	send_later(SIPI | TRAMPOLINE_AT >> 12, 1);
+	send_later(SIPI | TRAMPOLINE_AT >> 12, cpu);
 	send_all();
 	WAIT(LOAD(v->started));
 	if (v->started != (1 << 8 | TRAMPOLINE_AT >> 12))
@@ -609,21 +672,24 @@ static void init_is_seen(void)
 		send_later(SIPI | TRAMPOLINE_AT >> 12, 1);
 	send_all();
 	WAIT((kick(v), LOAD(v->online_init)));
-	ipis_come("after an INIT", 0, 1, VECTORS);
+	ipis_come("after an INIT", 0, 1, 2, VECTORS);
 }
 
 static void promises(void)
 {
-	starts_are_told();
-	ipis_come("a fixed IPI", 0, 1, count);
-	ipis_come("a logical IPI", LOGICAL, 2, count / 10);
-	ipis_come("an IPI to all others", TO_OTHERS, 0, count / 10);
-	ipis_come("an IPI to all", TO_ALL, 0, VECTORS);
+	start_is_told(1);
+	start_is_told(2);
+	ipis_come("a fixed IPI", 0, 1, 2, count);
+	ipis_come("a logical IPI", LOGICAL, 2, 2, count / 10);
+	ipis_come("a logical IPI to two", LOGICAL, 6, 6, count / 10);
+	ipis_come("an IPI to all others", TO_OTHERS, 0, 6, count / 10);
+	ipis_come("an IPI to all", TO_ALL, 0, 6, VECTORS);
 	send_later(TO_SELF | VECTOR_FIRST, 0);
 	all_came("an IPI to self");
 	nmis_come(count / 50);
 	nmis_lose_nothing(count / 10);
 	msis_come(count);
+	lowest_priorities_come(count / 10);
 	irqfds_come(count);
 	lines_come(count / 4);
 	init_is_seen();
@@ -634,21 +700,28 @@ static void run_in(const struct mode *in)
 	unsigned long all = 0;
 
 	mode = in;
-	memset(expected(), 0, 256 * sizeof(*expected()));
+	for (int cpu = 0; cpu < CPUS; cpu++)
+		memset(expected(cpu), 0, 256 * sizeof(*expected(cpu)));
 	ioapic.delivered = 0;
 	machine_create(&first, heard, mode->smm);
 	machine_create(&second, owned, 0);
-	first.vcpus[1].waits = 1;
-	VCPU(&first.vcpus[1], KVM_SET_MP_STATE, &(struct kvm_mp_state){ KVM_MP_STATE_UNINITIALIZED });
 	sender_start();
-	park(&second.vcpus[1]);
-	for (struct machine *m = &first; m; m = m == &first ? &second : NULL)
-		call("pthread_create", -pthread_create(&m->vcpus[1].thread, NULL, vcpu_thread, &m->vcpus[1]));
+	for (int cpu = 1; cpu < CPUS; cpu++) {
+		struct vcpu *antenna = &first.vcpus[cpu], *owner = &second.vcpus[cpu];
+
+		antenna->waits = 1;
+		VCPU(antenna, KVM_SET_MP_STATE, &(struct kvm_mp_state){ KVM_MP_STATE_UNINITIALIZED });
+		park(owner);
+		vcpu_begin(antenna);
+		vcpu_begin(owner);
+	}
 	promises();
-	vcpu_end(&first.vcpus[1]);
-	vcpu_end(&second.vcpus[1]);
-	for (int i = 0; i < 256; i++)
-		all += second.vcpus[1].taken[i];
+	for (int cpu = 1; cpu < CPUS; cpu++) {
+		vcpu_end(&first.vcpus[cpu]);
+		vcpu_end(&second.vcpus[cpu]);
+		for (int i = 0; i < 256; i++)
+			all += second.vcpus[cpu].taken[i];
+	}
 	printf("antenna: %s: %lu interrupts and %lu NMIs, each once; %lu of a line, each ended once\n", mode->name, all,
 	       second.vcpus[1].nmis, second.vcpus[1].eois[VECTOR_LEVEL]);
 	fflush(stdout);

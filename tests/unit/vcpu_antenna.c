@@ -106,10 +106,34 @@ static void an_nmi_goes_back_to_what_it_interrupted(void)
 	CHECK(!events.nmi.masked && !events.flags);
 }
 
+static uint32_t told(unsigned type, unsigned value, unsigned flags)
+{
+	struct vcpu_frame f = { .type = type, .value = value, .flags = flags };
+	struct kvm_msi msi;
+
+	CHECK_EQ(vcpu_antenna_msi(&f, 254, &msi), msi.data != 0);
+	CHECK_EQ(msi.address_lo, 0xfeefe000);
+	CHECK_EQ(msi.address_hi, 0);
+	return msi.data;
+}
+
+static void each_frame_for_a_vcpu_has_its_message(void)
+{
+	CHECK_EQ(told(VCPU_IRQ, 0x31, 0), 0x4031);
+	CHECK_EQ(told(VCPU_IRQ, 0x31, VCPU_IRQ_LEVEL), 0xc031);
+	CHECK_EQ(told(VCPU_SMI, 0, 0), 0x4200);
+	CHECK_EQ(told(VCPU_NMI, 0, 0), 0x4400);
+	CHECK_EQ(told(VCPU_INIT, 0, 0), 0x4500);
+	CHECK_EQ(told(VCPU_SIPI, 0x9a, 0), 0x469a);
+	CHECK_EQ(told(VCPU_EOI, 0x31, 0), 0);
+	CHECK_EQ(told(VCPU_APIC, 0, 0), 0);
+}
+
 static const struct check_test tests[] = {
 	{"a-vector-is-told-from-what-no-antenna-does", a_vector_is_told_from_what_no_antenna_does},
 	{"each-has-a-stack-of-its-own", each_has_a_stack_of_its_own},
 	{"the-mode-says-where-an-interrupt-ends", the_mode_says_where_an_interrupt_ends},
+	{"each-frame-for-a-vcpu-has-its-message", each_frame_for_a_vcpu_has_its_message},
 	{"an-nmi-goes-back-to-what-it-interrupted", an_nmi_goes_back_to_what_it_interrupted},
 };
 
