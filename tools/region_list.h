@@ -21,8 +21,8 @@ struct region_row {
 /* By name. The caller frees them by region_rows_free(). A negative errno: it is no folder of a
  * mount, or no memory. */
 int region_rows_get(const char *folder, struct region_row **rows, unsigned *count);
-/* How long users of one of these regions waited. 0 or a negative errno, -ENODATA where nobody on this host has it open: a mount
- * may have thousands of such regions. Then there are none. */
+/* How long users of one of these regions waited. 0 or a negative errno, -ENODATA where nobody on this host has
+ * it open: a mount may have thousands of such regions. Then there are none. */
 int region_row_waits(const char *folder, const struct region_row *row, struct waits *waits);
 /* "FAILED", "fast path", ...; "": nothing to be said. */
 const char *region_row_state(const struct region_row *row);

@@ -7,8 +7,8 @@
 
 static bool measured;
 static uint64_t longest_ns; /* written by the front alone */
-/* The last look, by the thread's own clock; 0: there was none. (If that thread was relieved meanwhile (state/relief.h), what
- * it did since counts, too.) */
+/* The last look, by the thread's own clock; 0: there was none. (If that thread was relieved meanwhile
+ * (state/relief.h), what it did since counts, too.) */
 static _Thread_local uint64_t looked_ns;
 
 void turns_measure(void)

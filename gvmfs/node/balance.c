@@ -79,8 +79,8 @@ static unsigned slots_that_may_go(struct worker *w, const struct record *rec, un
 	return count;
 }
 
-/* How many of the slots of node `at` of the mount should move to `to`, of `may` that can. One copy: all of a part that is
- * small enough, since the source is rid of it then, and need not be told (moved.h). */
+/* How many of the slots of node `at` of the mount should move to `to`, of `may` that can. One copy: all of a
+ * part that is small enough, since the source is rid of it then, and need not be told (moved.h). */
 static unsigned part_some(const struct record *rec, const struct share *of, unsigned listed, unsigned at,
 			  unsigned to, uint64_t bytes, unsigned may)
 {

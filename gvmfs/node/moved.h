@@ -23,8 +23,8 @@ struct pool;
  * (-ENOSPC: the node has no room). */
 int moved_prepare(struct pool *pool, const struct record *rec, unsigned node, unsigned slot, uint64_t epoch);
 
-/* Tells entry `node` of the record which node has each slot, where it knows otherwise; `own`: only of the slots that it has.
- * 0 or a negative errno. */
+/* Tells entry `node` of the record which node has each slot, where it knows otherwise; `own`: only of the slots
+ * that it has. 0 or a negative errno. */
 int moved_tell(struct pool *pool, const struct record *rec, unsigned node, uint64_t epoch, bool own);
 
 #endif

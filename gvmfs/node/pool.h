@@ -76,8 +76,8 @@ void pool_note(struct pool *pool, const struct record_node *node, bool quiet);
 bool pool_is_quiet(struct pool *pool, const struct record_node *node);
 /* The same of an entry: pool_index(). */
 bool pool_entry_is_quiet(const struct pool *pool, unsigned entry);
-/* Whether it is known that the node does not answer: as pool_is_quiet(), but a node to which this worker, which may have
- * just begun, was never connected may well answer, until the worker has waited for it in vain. */
+/* Whether it is known that the node does not answer: as pool_is_quiet(), but a node to which this worker, which
+ * may have just begun, was never connected may well answer, until the worker has waited for it in vain. */
 bool pool_is_silent(struct pool *pool, const struct record_node *node);
 
 /* Whether the pool has a connection to the node that is down, or over which nothing was heard of it for some seconds

@@ -256,8 +256,8 @@ static void slot_choose(struct replace_job *rj, struct candidate *of, unsigned c
 	rj->found++;
 }
 
-/* Of a region with one copy a node's whole part goes to one node, if there is one that can have it: writes are held once
- * then, and the node need not be told what has moved away from it. */
+/* Of a region with one copy a node's whole part goes to one node, if there is one that can have it: writes are
+ * held once then, and the node need not be told what has moved away from it. */
 static bool whole_choose(struct replace_job *rj, struct candidate *of, unsigned count)
 {
 	uint64_t chunks = 0;

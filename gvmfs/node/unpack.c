@@ -127,8 +127,8 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 	return true;
 }
 
-/* done() may end other jobs (unpack_finish()): for those calls this one is none any more, though it gets its next piece only
- * after done() has returned. */
+/* done() may end other jobs (unpack_finish()): for those calls this one is none any more, though it gets its
+ * next piece only after done() has returned. */
 static void job_end(struct unpack *u, struct unpack_job *job)
 {
 	job->state = UNPACK_FREE;

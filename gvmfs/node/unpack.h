@@ -64,8 +64,8 @@ struct unpack {
 	bool wakes; /* the front sleeps: who ends a job writes to event_fd */
 };
 
-/* Whether it pays to give a part of a chunk away: it has these pages, so many fetches are under way, and an access waits
- * for some of it or not. */
+/* Whether it pays to give away a part of a chunk that has these pages. `fetching`: fetches under way; `waited`: an
+ * access waits for some of it. */
 static inline bool unpack_pays(uint32_t pages, unsigned fetching, bool waited)
 {
 #ifdef UNPACK_ALWAYS /* a simulator */

@@ -65,7 +65,8 @@ bool core_facts_parse(struct core_facts *facts, const char *text, size_t bytes);
 /* The facts of a region of `size` as such text; a last line "guessed 1" if `low` was not set. Returns the length. */
 size_t core_facts_print(const struct core_facts *facts, uint64_t size, char text[CORE_TEXT_MAX]);
 
-/* The view that a file's name means by its ending, and how many bytes of it are the region's name; CORE_NONE: no view. */
+/* The view that a file's name means by its ending, and how many bytes of it are the region's name; CORE_NONE:
+ * no view. */
 enum core_view core_view_of(const char *name, size_t *region_name);
 
 #endif

@@ -8,10 +8,11 @@
 #include <stdlib.h>
 
 #define TIDY_NS 1000000ull
-/* Of those that a predecessor left so many are looked at between faults, and of those that are dropped so many freed. */
+/* Between faults, so many places that a predecessor left are looked at, and so many that are dropped are freed. */
 #ifndef SPILL_STEPS
 #define SPILL_STEPS 64u
 #endif
+
 static void place_adopt(struct store *s, struct spill_place *place)
 {
 	struct spill *p = &s->wbufs.spill;
@@ -22,7 +23,8 @@ static void place_adopt(struct store *s, struct spill_place *place)
 		abort(); /* as in lane_make() */
 }
 
-/* What is to be done with a chunk's place is to be done with all that was left of it. */
+/* The chunk's place, for something to be done with it: if a predecessor left it, it is adopted first. NULL:
+ * there is none. */
 static struct spill_place *place_find(struct store *s, const struct inode *inode, uint64_t chunk)
 {
 	struct spill_place *place = spill_find(&s->wbufs.spill, inode, chunk);

@@ -439,7 +439,8 @@ void resident_ios_end(struct resident *r);
  * large region without looking at their chunks. */
 uint64_t chunk_touched(struct resident *r, uint64_t c);
 
-/* For people: how many chunks have faults or requests that wait for room, for a GET, or for memory of the client's group; */
+/* For people: how many chunks have faults or requests that wait for room, for a GET, or for memory of the
+ * client's group; */
 static inline unsigned resident_waiting(const struct resident *r)
 {
 	return r->lists[LIST_BLOCKED].count;

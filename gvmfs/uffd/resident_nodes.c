@@ -69,8 +69,8 @@ static void piece_unpacked(void *owner, const struct chunk_head *head, uint32_t 
 	fetch_looked(fetch, error);
 }
 
-/* Gives most of a chunk that nobody waits for, one of several on their way, to another thread to decode. False: the front
- * decodes it. */
+/* Gives most of a chunk that nobody waits for, one of several on their way, to another thread to decode. False:
+ * the front decodes it. */
 static bool piece_give(struct resident_fetch *f, const struct chunk_head *head, const uint8_t *body)
 {
 	struct resident *r = f->r;

@@ -369,8 +369,8 @@ static uint32_t run_next(struct run *r, uint32_t max, uint8_t **at)
 #define STREAM_MIN 4096u
 #define LINE	   64u
 
-/* Stored cells are seldom read again while they are in a cache: writing them past the caches costs half as much, since no
- * cache line has to be read before. */
+/* Stored cells are seldom read again while they are in a cache: writing them past the caches costs half as
+ * much, since no cache line has to be read before. */
 static void cells_copy(uint8_t *to, const uint8_t *from, uint32_t len)
 {
 #ifdef __SSE2__

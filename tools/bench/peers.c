@@ -72,7 +72,7 @@ static bool port_answers(const struct bench_program *g)
 	return up;
 }
 
-/* If we are killed, the child has either not come so far, and ends here, or the keeper ends all of its group. */
+/* If the parent is killed, the child has either not come so far, and ends here, or the keeper ends all of its group. */
 void bench_program_begin(struct bench_program *g, pid_t parent, int sig)
 {
 	prctl(PR_SET_PDEATHSIG, sig);

@@ -71,7 +71,8 @@ int bench_port_find(uint16_t *port, bool keep);
 void bench_program_find(const struct bench_peers *p, const char *name, const char *tree, char path[PATH_MAX]);
 int bench_mount_dir_make(const struct bench_peers *p, struct bench_program *g, const char *name, const char *file);
 int bench_program_up(const struct bench_peers *p, struct bench_program *g, const char *name, char *const argv[]);
-/* In a child that was just forked by `parent`: it gets `sig` when that ends, is a process group, and is known to the keeper. */
+/* In a child that `parent` has just forked: the child gets `sig` when the parent ends, is a process group of
+ * its own, and is known to the keeper. */
 void bench_program_begin(struct bench_program *g, pid_t parent, int sig);
 void bench_program_stop(struct bench_program *g);
 

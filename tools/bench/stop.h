@@ -5,8 +5,9 @@
 
 #include <stdbool.h>
 
+/* From now on the three signals only set what bench_stopped() says. */
 void bench_stop_watch(void);
-/* They do what they did before; one that has come meanwhile does it now. */
+/* The signals do what they did before; one that has come meanwhile does it now. */
 void bench_stop_unwatch(void);
 /* One of them has come: wind up. */
 bool bench_stopped(void);

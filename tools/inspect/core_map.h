@@ -24,8 +24,8 @@ struct core_map {
 	uint64_t note_off, note_bytes; /* of the first PT_NOTE; 0 bytes: it has none */
 };
 
-/* `head` has the first `bytes` of a file of file_bytes, CORE_MAP_HEAD of them if it has so many. 0, or -EINVAL: no ELF core
- * of x86-64, or one with too many headers. */
+/* `head` has the first `bytes` of a file of file_bytes, CORE_MAP_HEAD of them if it has so many. 0, or -EINVAL:
+ * no ELF core of x86-64, or one with too many headers. */
 int core_map_parse(struct core_map *map, const uint8_t *head, size_t bytes, uint64_t file_bytes);
 /* Where an address stands in the file, and (*bytes) how much follows it there. False: nowhere. */
 bool core_map_gpa(const struct core_map *map, uint64_t gpa, uint64_t *off, uint64_t *bytes);

@@ -18,10 +18,12 @@ struct memory {
 	uint64_t bytes; /* of the ranges together */
 };
 
-/* Opens the view of the region at `path`, or the ELF core that is there. 0 or a negative errno; the user has been told why. */
+/* Opens the view of the region at `path`, or the ELF core that is there. 0 or a negative errno; the user has
+ * been told why. */
 int memory_open(struct memory *m, const char *path);
 void memory_close(struct memory *m);
-/* Reads guest physical memory. 0; -EFAULT: the guest has no memory at some of these addresses; or another negative errno. */
+/* Reads guest physical memory. 0; -EFAULT: the guest has no memory at some of these addresses; or another
+ * negative errno. */
 int memory_read(const struct memory *m, uint64_t gpa, void *buf, size_t bytes);
 
 /* Calls `visit` for all of the memory that may have content, in order: a part of a range at a time, whole pages of it

@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* progress.h - how far something long is, on one line of the terminal that standard error is; if it is none, nothing. */
+/* progress.h - how far something long is, on one line of the terminal that standard error is; if it is none,
+ * nothing. */
 #ifndef TOOLS_INSPECT_PROGRESS_H
 #define TOOLS_INSPECT_PROGRESS_H
 

@@ -6,7 +6,8 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-/* What is where, by map_looks[]. Where a cell has as many chunks of two kinds, it shows the one that stands first here. */
+/* What is where, by map_looks[]. Where a cell has as many chunks of two kinds, it shows the one that stands
+ * first here. */
 enum map_kind {
 	MAP_GOING,
 	MAP_COMING,
@@ -40,8 +41,8 @@ struct map_state {
 	bool cache_unknown; /* the kernel does not tell what of a mapped file is in the page cache */
 };
 
-/* Looks at the region at `path`: nothing is fetched, and nothing moves. 0, or a negative errno and nothing to free (-ENODATA,
- * -EOPNOTSUPP: no region of a mount, or one of an older gvmfs). */
+/* Looks at the region at `path`: nothing is fetched, and nothing moves. 0, or a negative errno and nothing to
+ * free (-ENODATA, -EOPNOTSUPP: no region of a mount, or one of an older gvmfs). */
 int map_state_get(const char *path, struct map_state *state);
 void map_state_free(struct map_state *state);
 
@@ -49,8 +50,8 @@ void map_state_free(struct map_state *state);
 void map_count(const struct map_state *state, uint64_t counts[MAP_KINDS]);
 /* How many of the chunks that nodes may hold lie on that node. */
 uint64_t map_node_chunks(const struct map_state *state, unsigned node);
-/* The kind that stands for chunks first..end-1: the most frequent but MAP_NOTHING, and this only where hardly any chunk is of
- * another kind. */
+/* The kind that stands for chunks first..end-1: the most frequent but MAP_NOTHING, and this only where hardly
+ * any chunk is of another kind. */
 enum map_kind map_cell(const struct map_state *state, uint64_t first, uint64_t end);
 
 #endif

@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* families.h - what Prometheus is told of each figure of gvmfs and of nodes: its name there, its type and a line of help.
- * Pure. */
+/* families.h - what Prometheus is told of each figure of gvmfs and of nodes: its name there, its type and a
+ * line of help. Pure. */
 #ifndef TOOLS_METRICS_FAMILIES_H
 #define TOOLS_METRICS_FAMILIES_H
 

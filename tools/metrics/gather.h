@@ -6,8 +6,8 @@
 #include "exposition.h"
 #include "memnode/gvm_client.h"
 
-/* Each adds to `all`: a mount and its regions, or a node. One that does not answer is added as such, and the user is told.
- * 0, or 1 if it did not answer. */
+/* Each adds to `all`: a mount and its regions, or a node. One that does not answer is added as such, and the
+ * user is told. 0, or 1 if it did not answer. */
 int metrics_gather_mount(struct metrics_sources *all, const char *path);
 int metrics_gather_node(struct metrics_sources *all, const char *address, const struct gvm_conn_opts *opts);
 

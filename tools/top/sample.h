@@ -37,8 +37,8 @@ struct top_sample {
 	unsigned count;
 };
 
-/* A sample of these mounts, or, if there are none, of all of this host. A mount whose gvmfs hangs holds the caller up. NULL: no
- * memory. */
+/* A sample of these mounts, or, if there are none, of all of this host. A mount whose gvmfs hangs holds the
+ * caller up. NULL: no memory. */
 struct top_sample *top_sample_take(char *const *paths, unsigned count);
 void top_sample_free(struct top_sample *sample);
 

@@ -194,8 +194,8 @@ static double sort_value(const struct top_moment *at, const struct top_mount *m,
 						      (double)waits_quantile_ns(&moved.waits, stage_of(r), 99);
 }
 
-/* How many percent of what was fetched ahead were used: in that time; ever, if nothing was fetched ahead then; -1: nothing
- * ever was. */
+/* How many percent of what was fetched ahead were used: in that time; ever, if nothing was fetched ahead then;
+ * -1: nothing ever was. */
 static int hits(const struct span *s)
 {
 	double ahead = grown(s, "prefetched") + grown(s, "replayed"), used = grown(s, "prefetch_used") + grown(s, "replay_used");
