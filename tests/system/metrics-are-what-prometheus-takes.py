@@ -13,7 +13,7 @@ import stat
 import subprocess
 
 import lab
-from lab import expect, program, wait_for
+from lab import children, expect, program, wait_for
 from remote import Mount, Node, numbers
 
 SAMPLE = re.compile(r'^(\w+)\{(.*)\} (\S+)$')
@@ -87,9 +87,14 @@ def is_a_file(l, mount):
     told("--mount", mount.path, "--output", l.path("no/gvm.prom"), status=1)
 
 
+def connected(to):
+    s = socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET)
+    s.connect(to)
+    return s
+
+
 def get(to, what=b"GET /metrics HTTP/1.1\r\nHost: x\r\n\r\n"):
-    with socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET) as s:
-        s.connect(to)
+    with connected(to) as s:
         s.sendall(what)
         with s.makefile("rb") as f:
             return f.read().decode().partition("\r\n\r\n")[::2]
@@ -108,16 +113,30 @@ def serves(l, mount, where, to):
     return server
 
 
+def sockets(pid):
+    try:
+        return sum(os.readlink("/proc/%d/fd/%s" % (pid, fd)).startswith("socket:") for fd in os.listdir("/proc/%d/fd" % pid))
+    except OSError:
+        return 0  # it has ended
+
+
 def is_served(l, mount):
     path = l.path("socket")
     for where, to in (("unix:" + path, path), ("127.0.0.1:9477", ("127.0.0.1", 9477))):
+        server, silent = serves(l, mount, where, to), [connected(to)]
+        head, body = get(to)
+
+        def lets_go():
+            held = [sockets(pid) for pid in children(server.pid)]
+            if not held:  # it has had its time
+                silent.append(connected(to))
+            return held == [1]
+        wait_for("the silent one's process has no socket but its own", lets_go)
+        server.signal(signal.SIGKILL)
+        server.wait(5)
         server = serves(l, mount, where, to)
-        with socket.socket(socket.AF_UNIX if isinstance(to, str) else socket.AF_INET) as silent:
-            silent.connect(to)
-            head, body = get(to)
-            server.signal(signal.SIGKILL)  # what it has begun for the silent one is there for a while
-            server.wait(5)
-            server = serves(l, mount, where, to)
+        for s in silent:
+            s.close()
         expect(head.startswith("HTTP/1.1 200 OK") and "version=0.0.4" in head, "%s", head)
         judged(body)
         if to == path:
