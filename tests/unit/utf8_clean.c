@@ -17,7 +17,7 @@ static void expect_clean(const char *text, const char *want)
 static void characters_stay(void)
 {
 	static const char *const texts[] = {"", "a", "\x7f\n", "\xc2\x80", "\xdf\xbf", "\xe0\xa0\x80", "\xed\x9f\xbf", "\xee\x80\x80",
-					    "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\xc3\xa4" "b\xe2\x82\xac"};
+					    "\xef\xbf\xbf", "\xf0\x90\x80\x80", "\xf4\x8f\xbf\xbf", "a\303\244b\342\202\254"};
 
 	for (unsigned i = 0; i < sizeof(texts) / sizeof(*texts); i++)
 		expect_clean(texts[i], texts[i]);
