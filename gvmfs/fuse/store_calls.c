@@ -148,7 +148,7 @@ static bool piece_give(struct cache_entry *e, const struct chunk_head *head, con
 	const struct unpack_piece piece = {
 		.region = e->inode->disk->rec.id,
 		.chunk = e->chunk,
-		.zero_pages = e->asked,
+		.zero_pages = e->asked & ~e->valid, /* what is here already stays as it is */
 		.to = e->data,
 		.done = piece_unpacked,
 		.owner = &e->fetch,

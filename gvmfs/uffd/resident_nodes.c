@@ -78,7 +78,7 @@ static bool piece_give(struct resident_fetch *f, const struct chunk_head *head, 
 	const struct unpack_piece piece = {
 		.region = r->inode->disk->rec.id,
 		.chunk = f->chunk,
-		.zero_pages = f->asked,
+		.zero_pages = f->asked & ~f->decoded, /* what is here already stays as it is */
 		.to = f->data,
 		.done = piece_unpacked,
 		.owner = &f->fetch,
