@@ -112,7 +112,7 @@ def ended_beside(l, node):
     closer = next(pid for pid, name in children(worker).items() if name == "gvmfs-closer")
     process.signal(signal.SIGKILL)
     process.wait(5)
-    process.says("will not be replaced")
+    wait_for("the worker says so", lambda: "will not be replaced" in process.log())
     names = wait_for("it listens for heirs", lambda: [name for name in sockets() if "heir-of" in name])
     stranger = Stranger(l, path, None, user=0)
     os.kill(worker, signal.SIGSTOP)
