@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* A carrier's work: it gathers other nodes' BEATs for a home, and sends them as one message. See pairs.h. */
+/*
+ * A carrier's work: it gathers other nodes' BEATs for a home, and sends them as one message. See
+ * pairs.h.
+ */
 #include "impl.h"
 
 #define HOMES_MAX 64u /* homes to which a node carries at the same time */
