@@ -1,9 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/*
- * chunk_head.c - what is known of an encoded chunk without its body: packing, checking, cutting and
- * merging heads, plain or sealed. No key is needed for any of it.
- */
-#include "codec.h"
+/* chunk_head.c - see chunk_head.h. */
+#include "chunk_head.h"
 
 #include <errno.h>
 #include <string.h>

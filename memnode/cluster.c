@@ -100,7 +100,7 @@ static bool roles_parse(struct word w, struct gvm_cluster_node *node)
 	return true;
 }
 
-static int node_add(struct parser *p, unsigned line, const struct gvm_cluster_node *node,
+static int entry_add(struct parser *p, unsigned line, const struct gvm_cluster_node *node,
 		    const struct place *place)
 {
 	if (p->count == p->room) {
@@ -193,7 +193,7 @@ static int line_parse(struct parser *p, unsigned line, const char *at, const cha
 		return complain(p, line, what, id);
 	}
 	place.id = node.id;
-	return node_add(p, line, &node, &place);
+	return entry_add(p, line, &node, &place);
 }
 
 static int place_compare(const void *a, const void *b)
