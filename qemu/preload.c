@@ -48,10 +48,8 @@
 _Static_assert(sizeof(off_t) == 8 && sizeof(long) == 8, "mmap and mmap64 are the same");
 
 #define RAM_BYTES_MIN (1u << 20)
-/*
- * All other symbols stay hidden: a QEMU linked with dsm_backend.c has functions of the same names.
- */
-#define EXPORT __attribute__((visibility("default")))
+/* A call of the C library's that goes through here. All other symbols stay hidden: a QEMU linked with dsm_backend.c has them, too. */
+#define WRAPPER(type, name, ...) __attribute__((visibility("default"))) type name(__VA_ARGS__)
 
 static atomic_bool direct_told;
 
@@ -216,17 +214,17 @@ static void *map(void *addr, size_t bytes, int prot, int flags, int fd, off_t of
 	return attach(host, bytes, fd, offset, type != MAP_PRIVATE);
 }
 
-EXPORT void *mmap(void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)
+WRAPPER(void *, mmap, void *addr, size_t bytes, int prot, int flags, int fd, off_t offset)
 {
 	return map(addr, bytes, prot, flags, fd, offset);
 }
 
-EXPORT void *mmap64(void *addr, size_t bytes, int prot, int flags, int fd, off64_t offset)
+WRAPPER(void *, mmap64, void *addr, size_t bytes, int prot, int flags, int fd, off64_t offset)
 {
 	return map(addr, bytes, prot, flags, fd, offset);
 }
 
-EXPORT int munmap(void *addr, size_t bytes)
+WRAPPER(int, munmap, void *addr, size_t bytes)
 {
 	int err = detach(addr, bytes);
 
@@ -237,7 +235,7 @@ EXPORT int munmap(void *addr, size_t bytes)
 	return real_munmap(addr, bytes);
 }
 
-EXPORT void *mremap(void *addr, size_t bytes, size_t new_bytes, int flags, ...)
+WRAPPER(void *, mremap, void *addr, size_t bytes, size_t new_bytes, int flags, ...)
 {
 	void *new_addr = NULL;
 	va_list args;
@@ -256,7 +254,7 @@ EXPORT void *mremap(void *addr, size_t bytes, size_t new_bytes, int flags, ...)
 	return real_mremap(addr, bytes, new_bytes, flags, new_addr);
 }
 
-EXPORT int madvise(void *addr, size_t bytes, int advice)
+WRAPPER(int, madvise, void *addr, size_t bytes, int advice)
 {
 	int result;
 
@@ -279,21 +277,21 @@ static void pin_all(const char *why)
 	errno = saved;
 }
 
-EXPORT int mlock(const void *addr, size_t bytes)
+WRAPPER(int, mlock, const void *addr, size_t bytes)
 {
 	if (dsm_ram_covers(addr, bytes))
 		pin_all("mlock");
 	return real_mlock(addr, bytes);
 }
 
-EXPORT int mlock2(const void *addr, size_t bytes, unsigned flags)
+WRAPPER(int, mlock2, const void *addr, size_t bytes, unsigned flags)
 {
 	if (dsm_ram_covers(addr, bytes))
 		pin_all("mlock2");
 	return real_mlock2(addr, bytes, flags);
 }
 
-EXPORT int mlockall(int flags)
+WRAPPER(int, mlockall, int flags)
 {
 	pin_all("mlockall");
 	return real_mlockall(flags);
@@ -364,46 +362,46 @@ static int open_file(int dir, const char *path, int flags, mode_t mode)
 		va_end(args);                                                                      \
 	}
 
-EXPORT int open(const char *path, int flags, ...)
+WRAPPER(int, open, const char *path, int flags, ...)
 {
 	MODE_ARG(mode, flags)
 	return open_file(AT_FDCWD, path, flags, mode);
 }
 
-EXPORT int open64(const char *path, int flags, ...)
+WRAPPER(int, open64, const char *path, int flags, ...)
 {
 	MODE_ARG(mode, flags)
 	return open_file(AT_FDCWD, path, flags, mode);
 }
 
-EXPORT int openat(int dir, const char *path, int flags, ...)
+WRAPPER(int, openat, int dir, const char *path, int flags, ...)
 {
 	MODE_ARG(mode, flags)
 	return open_file(dir, path, flags, mode);
 }
 
-EXPORT int openat64(int dir, const char *path, int flags, ...)
+WRAPPER(int, openat64, int dir, const char *path, int flags, ...)
 {
 	MODE_ARG(mode, flags)
 	return open_file(dir, path, flags, mode);
 }
 
-EXPORT int __open_2(const char *path, int flags)
+WRAPPER(int, __open_2, const char *path, int flags)
 {
 	return open_file(AT_FDCWD, path, flags, 0);
 }
 
-EXPORT int __open64_2(const char *path, int flags)
+WRAPPER(int, __open64_2, const char *path, int flags)
 {
 	return open_file(AT_FDCWD, path, flags, 0);
 }
 
-EXPORT int __openat_2(int dir, const char *path, int flags)
+WRAPPER(int, __openat_2, int dir, const char *path, int flags)
 {
 	return open_file(dir, path, flags, 0);
 }
 
-EXPORT int __openat64_2(int dir, const char *path, int flags)
+WRAPPER(int, __openat64_2, int dir, const char *path, int flags)
 {
 	return open_file(dir, path, flags, 0);
 }
@@ -417,7 +415,7 @@ static int control(int fd, int cmd, void *arg)
 	return real_fcntl(fd, cmd, arg);
 }
 
-EXPORT int fcntl(int fd, int cmd, ...)
+WRAPPER(int, fcntl, int fd, int cmd, ...)
 {
 	va_list args;
 	void *arg;
@@ -428,7 +426,7 @@ EXPORT int fcntl(int fd, int cmd, ...)
 	return control(fd, cmd, arg);
 }
 
-EXPORT int fcntl64(int fd, int cmd, ...)
+WRAPPER(int, fcntl64, int fd, int cmd, ...)
 {
 	va_list args;
 	void *arg;
