@@ -239,15 +239,13 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 
 static void copy_get(struct copy *c);
 
-/* The next source that may have what lacks. The node that is mended has nothing to give but what others lack. */
-static bool source_next(struct copy *c)
+/* All of it came from the node that is mended, whose copy is sound, as where it was written since, and the others are rotten. */
+static bool is_sound(const struct copy *c)
 {
 	const struct repair_copy *job = c->all->job;
 
-	while (++c->source < job->sources)
-		if (c->gather.got || !gvm_id_equal(&job->from[c->source].incarnation, &job->base.to.incarnation))
-			return true;
-	return false;
+	return job->mends && c->gather.nodes == 1u << c->gather.node &&
+	       gvm_id_equal(&job->from[c->gather.node].incarnation, &job->base.to.incarnation);
 }
 
 static void get_done(struct gvm_req *req)
@@ -259,12 +257,16 @@ static void get_done(struct gvm_req *req)
 		error = -EBADMSG;
 	if (error && (!c->error || c->error == -EBADMSG))
 		c->error = error;
-	if (error && error != -EKEYREVOKED && source_next(c)) {
+	if (error && error != -EKEYREVOKED && ++c->source < c->all->job->sources) {
 		copy_get(c);
 		return;
 	}
 	if (error) {
 		copy_end(c, error == -EKEYREVOKED ? error : c->error);
+		return;
+	}
+	if (is_sound(c)) {
+		copy_end(c, -ESTALE);
 		return;
 	}
 	if (gather_is_pieced(&c->gather)) {
