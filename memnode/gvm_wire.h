@@ -112,7 +112,8 @@ enum gvm_status {
 	GVM_ERR_LOST = 4,	 /* the node has no such region or chunk (any more) */
 	GVM_ERR_STALE = 5,	 /* GET: the node holds an older version than asked for (detail: which);
 				  * PUT, DISCARD, NAME_PUT, REGION_VIEW: it holds a newer one (detail: which);
-				  * REGION_RESIZE: a later one was done (detail: its order) */
+				  * REGION_RESIZE: a later one was done (detail: its order);
+				  * REGION_CREATE: a later DELETE was (detail: the least order that is taken) */
 	GVM_ERR_STALE_BASE = 6,	 /* PUT of some blocks: the node holds another base (detail: which) */
 	GVM_ERR_FENCED = 7,	 /* a writer of a newer epoch has the region (detail: its epoch); of a name:
 				  * it was born before the fence (detail: the fence), or the round is over */

@@ -333,7 +333,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 {
 	const struct record *rec = &rj->rec;
 	struct gvm_region_open_req look = { .region = rec->id, .view = rec->view };
-	struct gvm_region_delete_req what = { .region = rec->id, .order = ~0ull };
+	struct gvm_region_delete_req what = { .region = rec->id };
 	struct ask *asks = asks_make(count);
 	uint64_t deadline_ns = ns_from_now(within_ns);
 
@@ -354,9 +354,12 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = asks[i].call.req.conn;
 
-		if (done[i])
+		if (done[i] && done[i] != -ENOMEDIUM)
 			continue;
-		what.epoch = asks[i].call.rsp.region_open.epoch;
+		/* (Where there is no part, a CREATE that came to nothing may be yet to come: it is late from now on.) */
+		what.epoch = done[i] ? 0 : asks[i].call.rsp.region_open.epoch;
+		what.order = done[i] ? gvm_now_ns() : ~0ull;
+		done[i] = 0;
 		gvm_region_delete(conn, ask_begin(&asks[i], deadline_ns), &what);
 	}
 	for (unsigned i = 0; i < count; i++) {
@@ -440,7 +443,8 @@ static void region_compact(struct record *rec)
 	rec->node_count = (uint16_t)n;
 }
 
-static void create_begin(struct pool *pool, const struct region_job *rj, unsigned node, uint64_t chunks, struct ask *ask)
+static void create_begin(struct pool *pool, const struct region_job *rj, unsigned node, uint64_t chunks, uint64_t order,
+			 struct ask *ask)
 {
 	const struct record *rec = &rj->rec;
 	struct gvm_conn *conn = pool_node(pool, &rec->nodes[node]);
@@ -450,6 +454,7 @@ static void create_begin(struct pool *pool, const struct region_job *rj, unsigne
 		.reserve_chunks = record_node_chunks(rec, node, chunks),
 		.view = rec->view,
 		.views = rec->replicas > 1,
+		.order = order,
 	};
 
 	*ask = (struct ask){ 0 };
@@ -461,14 +466,19 @@ static int create_wait(struct pool *pool, const struct region_job *rj, unsigned 
 {
 	int r = ask_wait(ask);
 
-	if (r != -EEXIST)
-		return r;
-	/* Left by a predecessor that was killed before the region had a record. */
-	parts_delete(pool, rj, node, 1, CREATE_NS, &r);
-	if (r < 0)
-		return r;
-	create_begin(pool, rj, node, chunks, ask);
-	return ask_wait(ask);
+	if (r == -EEXIST) {
+		/* Left by a predecessor that was killed before the region had a record. */
+		parts_delete(pool, rj, node, 1, CREATE_NS, &r);
+		if (r < 0)
+			return r;
+		create_begin(pool, rj, node, chunks, gvm_now_ns(), ask);
+		r = ask_wait(ask);
+	}
+	if (r == -ESTALE) { /* another host's clock, by which an earlier attempt was undone, is ahead of this one's */
+		create_begin(pool, rj, node, chunks, ask->call.req.detail, ask);
+		r = ask_wait(ask);
+	}
+	return r;
 }
 
 /* Creates the region on all its nodes, at once. */
@@ -479,7 +489,7 @@ static int region_create(struct pool *pool, const struct region_job *rj, uint64_
 	int result = asks ? 0 : -ENOMEM;
 
 	for (unsigned i = 0; asks && i < count; i++)
-		create_begin(pool, rj, i, chunks, &asks[i]);
+		create_begin(pool, rj, i, chunks, gvm_now_ns(), &asks[i]);
 	for (unsigned i = 0; asks && i < count; i++) {
 		int r = create_wait(pool, rj, i, chunks, &asks[i]);
 

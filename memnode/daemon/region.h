@@ -17,6 +17,7 @@
 
 #include "../codec.h"
 #include "../gvm_wire.h"
+#include "graves.h"
 #include "lease.h"
 #include "store.h"
 
@@ -83,6 +84,7 @@ struct regions {
 	struct keep_log *log;
 	uint64_t births;   /* regions made, and one: the next one's number */
 	bool remains_too;  /* the request under way asks for what a loss has left, too */
+	struct graves graves;
 };
 
 /* The chunk of a GET: its head, and its object in the store. */

@@ -253,6 +253,8 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 			order_set(r, what->epoch, what->order);
 		return GVM_OK;
 	}
+	if (grave_bars(&t->graves, what, detail))
+		return GVM_ERR_STALE;
 	tables = entry_cells(t, what->chunks) + (what->views ? views_cells() : 0);
 	if (t->drains || !can_promise(t, tables, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
@@ -634,6 +636,16 @@ static void region_remove(struct regions *t, unsigned at)
 	region_bury(t, r);
 }
 
+/* The writer says with its DELETE up to which order a CREATE is late, also where there is no region: what makes it may be yet to come.
+ * Of a region that goes otherwise, a copy of what made it is. */
+static void region_grave(struct regions *t, const struct gvm_region_delete_req *what, const struct region *r)
+{
+	if (what->order != UINT64_MAX)
+		grave_note(&t->graves, &what->region, what->epoch, what->order);
+	else if (r && r->order)
+		grave_note(&t->graves, &what->region, r->order_epoch, r->order + 1);
+}
+
 uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
 		       uint64_t *detail)
 {
@@ -647,6 +659,8 @@ uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *wh
 		status = region_of_writer(t, &what->region, what->epoch, &r, detail);
 	if (!status && !r->remains && region_is_late(r, what->epoch, what->order, detail))
 		status = GVM_ERR_STALE;
+	if (!status || status == GVM_ERR_LOST)
+		region_grave(t, what, status ? NULL : r);
 	if (!status)
 		region_remove(t, region_place(t, &what->region));
 	return status;
@@ -677,6 +691,8 @@ bool regions_lapse(struct regions *t, struct gvm_id *removed)
 		if (!r->lease.removes || region_writer_state(r) != GVM_WRITER_LAPSED)
 			continue;
 		*removed = r->id;
+		if (r->order)
+			grave_note(&t->graves, &r->id, r->order_epoch, r->order + 1);
 		region_remove(t, at);
 		return true;
 	}

@@ -61,7 +61,7 @@ FLOORS = {
     "memnode/daemon": [
         "log secure conn_addr", "memory sandbox io io_epoll io_uring",
         "keep_format", "keep_scan keep_file", "keep_block", "keep_log", "keep_writer",
-        "store", "watch lease", "region", "region_priv", "entry", "regions", "slot_view note chunk names region_image", "journal",
+        "store", "watch lease graves", "region", "region_priv", "entry", "regions", "slot_view note chunk names region_image", "journal",
         "journal_impl", "journal_append", "journal_space", "journal_load", "journal_open", "pack", "node",
         "reply", "request", "conn", "conn_impl", "conn_rx conn_tx conn_stranger", "conn_tls", "conn_life", "conns", "server",
         "main",

@@ -213,6 +213,8 @@ int node_create(struct node *n, const struct gvm_region_create_req *what)
 {
 	if (!n->renewed)
 		return -EEXIST;
+	if (what->order < n->grave)
+		return -ESTALE;
 	part_delete(n);
 	n->renewed = false;
 	n->promised = what->reserve_chunks;
@@ -222,13 +224,27 @@ int node_create(struct node *n, const struct gvm_region_create_req *what)
 
 int node_delete(struct node *n, const struct gvm_region_delete_req *what)
 {
+	uint64_t grave = what->order == ~0ull ? n->order + 1 : what->order;
+
+	if (!n->renewed && what->epoch < (n->attached ? W_EPOCH : 0))
+		return -EKEYREVOKED;
+	if (!n->renewed && what->epoch == W_EPOCH && what->order < n->order)
+		return -ESTALE;
+	n->grave = grave > n->grave ? grave : n->grave;
 	if (n->renewed)
 		return -ENOMEDIUM;
-	if (what->epoch < (n->attached ? W_EPOCH : 0))
-		return -EKEYREVOKED;
-	if (what->epoch == W_EPOCH && what->order < n->order)
-		return -ESTALE;
 	part_delete(n);
+	return 0;
+}
+
+int node_resize(struct node *n, const struct gvm_region_resize_req *what)
+{
+	if (n->renewed)
+		return -ENOMEDIUM;
+	if (what->order < n->order)
+		return -ESTALE;
+	n->promised = what->reserve_chunks;
+	n->order = what->order;
 	return 0;
 }
 

@@ -67,6 +67,7 @@ struct node {
 	bool drains, attached; /* attached: its part of the region, to the worker */
 	uint64_t promised; /* chunks */
 	uint64_t order; /* of the last RESIZE or CREATE */
+	uint64_t grave; /* a CREATE with a lower order is late */
 	uint64_t deaf_ns; /* since when */
 	struct copy copy[W_CHUNKS];
 	struct node_view active[W_CHUNKS], proposed[W_CHUNKS]; /* (a record may have fewer slots than the protocol) */
@@ -138,6 +139,7 @@ int node_discard(struct node *n, const struct gvm_discard_req *what, uint64_t *d
 /* Its part of the region is made; given up. */
 int node_create(struct node *n, const struct gvm_region_create_req *what);
 int node_delete(struct node *n, const struct gvm_region_delete_req *what);
+int node_resize(struct node *n, const struct gvm_region_resize_req *what);
 int node_view(struct node *n, const struct gvm_region_view_req *what);
 /* Readers may have the journal's record from now on. */
 void record_is_out(void);

@@ -353,10 +353,7 @@ static int box_serve(struct box *box, struct node *n)
 	case OP_CHECK: return check_serve(box, n);
 	case OP_CREATE: return node_create(n, &box->what.create);
 	case OP_DELETE: return node_delete(n, &box->what.delete);
-	case OP_RESIZE:
-		n->promised = n->renewed ? 0 : box->what.resize.reserve_chunks;
-		n->order = box->what.resize.order > n->order ? box->what.resize.order : n->order;
-		return n->renewed ? -ENOMEDIUM : 0;
+	case OP_RESIZE: return node_resize(n, &box->what.resize);
 	case OP_OPEN:
 		n->attached |= !n->renewed && box->what.open.mode == GVM_OPEN_ATTACH;
 		return n->renewed ? -ENOMEDIUM : 0;
@@ -664,7 +661,8 @@ void wires_killed(void)
 		struct late *late = &lates[late_count];
 
 		if (!box->req || box->served || box->conn->state != GVM_CONN_UP ||
-		    (box->op != OP_PUT && box->op != OP_DISCARD && box->op != OP_VIEW))
+		    (box->op != OP_PUT && box->op != OP_DISCARD && box->op != OP_VIEW && box->op != OP_CREATE &&
+		     box->op != OP_DELETE && box->op != OP_RESIZE))
 			continue;
 		late_count++;
 		late->node = box->req->node;
@@ -697,8 +695,14 @@ static void late_do(const struct late *late)
 			node_put(n, &late->what.put, &late->head, late->body, &detail);
 		else if (late->op == OP_DISCARD)
 			node_discard(n, &late->what.discard, &detail);
-		else
+		else if (late->op == OP_VIEW)
 			node_view(n, &late->what.view);
+		else if (late->op == OP_CREATE)
+			node_create(n, &late->what.create);
+		else if (late->op == OP_DELETE)
+			node_delete(n, &late->what.delete);
+		else
+			node_resize(n, &late->what.resize);
 	}
 }
 

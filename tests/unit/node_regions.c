@@ -182,6 +182,39 @@ static void late_copy_takes_nothing_from_a_part_that_was_made_anew(void)
 	teardown();
 }
 
+/* The CREATE is a copy that was left on a dead connection. */
+static void late_create_makes_no_empty_part(void)
+{
+	struct region_writer *a;
+
+	setup(1);
+	a = writer(1);
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 100), GVM_OK);
+	CHECK_EQ(attach(a, 1, 3, 0), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 3, 110), GVM_OK);
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 100), GVM_ERR_STALE);
+	CHECK_EQ(detail, 110);
+	CHECK_EQ(create_in_order(1, 10, 10, 2, 1000), GVM_ERR_STALE);
+	CHECK_EQ(regions.promised_cells, 0);
+	CHECK_EQ(create_in_order(1, 10, 10, 4, 1), GVM_OK); /* another writer's clock is another */
+	CHECK_EQ(delete_in_order(1, 0, ~0ull), GVM_OK);
+	CHECK_EQ(create_in_order(1, 10, 10, 4, 1), GVM_ERR_STALE);
+	CHECK_EQ(create_in_order(1, 10, 10, 4, detail), GVM_OK);
+	CHECK_EQ(delete_in_order(1, 0, ~0ull), GVM_OK);
+	/* What undoes it comes first. */
+	CHECK_EQ(delete_in_order(2, 3, 50), GVM_ERR_LOST);
+	CHECK_EQ(delete_in_order(2, 3, 40), GVM_ERR_LOST);
+	CHECK_EQ(create_in_order(2, 10, 10, 3, 49), GVM_ERR_STALE);
+	CHECK_EQ(create_in_order(2, 10, 10, 3, 50), GVM_OK);
+	/* Nobody can make it forget one of a thousand by deleting it again and again. */
+	for (unsigned i = 0; i < 2 * GRAVES_MAX; i++)
+		CHECK_EQ(delete_in_order(3 + i % (GRAVES_MAX - 3), 3, 50 + i), GVM_ERR_LOST);
+	CHECK_EQ(create_in_order(1, 10, 10, 3, 100), GVM_ERR_STALE);
+	CHECK_EQ(regions.graves.count, GRAVES_MAX - 1);
+	writer_end(a);
+	teardown();
+}
+
 static void late_resize_cuts_nothing_off(void)
 {
 	struct region_writer *a = writer(1), *b = writer(2);
@@ -715,6 +748,7 @@ static const struct check_test tests[] = {
 	{"discarded-chunks-stay-zero", discarded_chunks_stay_zero},
 	{"late-resize-cuts-nothing-off", late_resize_cuts_nothing_off},
 	{"late-copy-takes-nothing-from-a-part-that-was-made-anew", late_copy_takes_nothing_from_a_part_that_was_made_anew},
+	{"late-create-makes-no-empty-part", late_create_makes_no_empty_part},
 	{"forgotten-chunks-were-never-written", forgotten_chunks_were_never_written},
 	{"shrunk-region-brings-nothing-back", shrunk_region_brings_nothing_back},
 	{"impossible-promises-are-refused-at-once", impossible_promises_are_refused_at_once},
