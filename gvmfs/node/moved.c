@@ -11,6 +11,10 @@
 #define TELL_NS 1000000000ull /* for an answer */
 #define BATCH	64u /* requests to a node at a time */
 
+#ifndef MOVED_SLOTS /* a simulator has fewer */
+#define MOVED_SLOTS GVM_SLOTS_MAX
+#endif
+
 /* What a node says of a slot: nothing; that another node has it than the record says; or what the record says. */
 enum said { NOTHING, OTHER, RIGHT };
 
@@ -30,14 +34,6 @@ struct moved {
 static const struct gvm_id *owner_of(const struct record *rec, unsigned slot)
 {
 	return &rec->nodes[record_node_of(rec, slot)].incarnation;
-}
-
-/* Slots above these have no chunk, in a region of the record's size. */
-static uint64_t slots_in_use(const struct record *rec)
-{
-	uint64_t chunks = record_chunks(rec->size_bytes);
-
-	return chunks < GVM_SLOTS_MAX ? chunks : GVM_SLOTS_MAX;
 }
 
 static bool owns(const struct moved *m, unsigned slot)
@@ -128,7 +124,8 @@ int moved_tell(struct pool *pool, const struct record *rec, unsigned node, uint6
 	m->node = node;
 	m->epoch = epoch;
 	r = views_read(m, conn);
-	for (unsigned s = 0; !r && m->any && s < slots_in_use(rec); s++)
+	/* (Also of slots that have no chunk now: there may have been some before a cut, and be some again.) */
+	for (unsigned s = 0; !r && m->any && s < MOVED_SLOTS; s++)
 		if (owns(m, s) ? m->said[s] == OTHER : !own && m->said[s] != RIGHT && !mutant("moved-untold"))
 			m->todo[m->count++] = (uint16_t)s;
 	for (unsigned i = 0; !r && i < m->count; i += BATCH)
