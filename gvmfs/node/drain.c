@@ -22,7 +22,7 @@
 #define RETRY_NS  1000000000ull	 /* pause after a job failed */
 #define HOLDS_NS  1000000000ull	 /* writes may be held for so long before the record changes */
 #define JOINS_NS  30000000000ull /* for one more view to take the target in: what has not by then stays as it is */
-#define DROP_NS	  3000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
+#define DROP_NS	  1000000000ull	 /* and so long, after it, for a source that does not answer to drop its part */
 #define ROUNDS	  6u  /* after these, more than FEW chunks may be left, if copying them takes less than REST_S */
 #define ROTTEN_BATCHES 3u /* so often are chunks tried that no member has as they were stored */
 #define ROTTEN_NS 60000000000ull /* pause after a move that ended so */
@@ -164,14 +164,22 @@ bool drain_needs(struct worker *w, struct inode *inode)
 
 void drain_open(struct replicas *r)
 {
-	r->settles = is_single(r) && is_unsettled(r->inode) ? SETTLES_SAVE : SETTLED;
-	r->told = !r->settles;
+	const struct journal_inode *d = r->inode->disk;
+
+	r->settles = is_single(r) && (d->view_saved || d->trims & TRIMS_SETTLE) ? SETTLES_SAVE : SETTLED;
+	r->told = !is_unsettled(r->inode);
 }
 
-/* Whether the source has dropped its part, or knows what has moved away from it. */
+/* Whether the source has dropped its part, or knows what has moved away from it. Others that do not answer are told later: what is
+ * not known to them moved when writes waited for them, or they have no slot that is asked for. */
 static bool sources_know(const struct replicas *r)
 {
-	return !record_has_unused(&r->inode->disk->rec) && r->told;
+	const struct record *rec = &r->inode->disk->rec;
+	int source = record_node_find(rec, &r->source);
+
+	if (gvm_id_is_none(&r->source))
+		return !record_has_unused(rec) && r->told;
+	return source < 0 || (record_node_is_used(rec, (unsigned)source) && (r->told || r->source_told));
 }
 
 /* Lets writes go on once the name table has the record, and the source knows. */
@@ -185,6 +193,7 @@ static void settles_look(struct replicas *r, uint64_t now_ns)
 	if (r->settles != SETTLES_DROP || (!sources_know(r) && now_ns - r->settles_ns < DROP_NS))
 		return;
 	r->settles = SETTLED;
+	journal_publish32(&r->inode->disk->trims, r->inode->disk->trims & ~(uint32_t)TRIMS_SETTLE);
 	r->w->region_events->replicas_changed(r->w, r->inode);
 }
 
@@ -672,7 +681,8 @@ void drain_swapped(struct replicas *r)
 		return;
 	}
 	r->settles = SETTLES_SAVE;
-	r->told = false;
+	r->told = r->source_told = false;
+	r->source = r->drain->from;
 	drain_finish(r, gvm_now_ns());
 }
 

@@ -91,6 +91,7 @@ static void attach_cut(struct journal_inode *d, uint64_t size_bytes)
 static void attach_apply(struct region_job *rj)
 {
 	struct journal_inode *d = rj->inode->disk;
+	bool settles = d->rec.replicas == 1 && (rj->roomy || record_has_unused(&d->rec));
 
 	if (rj->rec.size_bytes < d->rec.size_bytes)
 		attach_cut(d, rj->rec.size_bytes);
@@ -102,7 +103,7 @@ static void attach_apply(struct region_job *rj)
 	if (d->last_epoch + 1 != rj->epoch)
 		journal_publish32(&d->room_owed, 0);
 	journal_publish64(&d->cut_to_plus_1, 0);
-	journal_publish32(&d->trims, rj->roomy);
+	journal_publish32(&d->trims, (rj->roomy ? TRIMS_ROOM : 0u) | (settles ? TRIMS_SETTLE : 0u));
 	rj->w->region_events->attached(rj->w, rj->inode);
 	d->last_epoch = rj->epoch;
 	inode_set_epoch(rj->w->inodes, rj->inode, rj->epoch);

@@ -99,10 +99,16 @@ static bool trims_now(const struct replicas *r)
 	return d->trims && !r->degraded && !r->drain && !r->settles && !d->view_saved && !any_unused(r);
 }
 
-/* One copy: whether to tell the nodes now what has moved away from them. */
+/* One copy: whether to tell the nodes now what has moved away from them. (The source that has no slot any more is rid of its part
+ * instead, at once.) */
 static bool tells_now(const struct replicas *r)
 {
-	return r->settles == SETTLES_DROP && !r->told;
+	const struct record *rec = &r->inode->disk->rec;
+	int source = record_node_find(rec, &r->source);
+
+	if (r->settles != SETTLES_DROP || r->told)
+		return false;
+	return source < 0 || record_node_is_used(rec, (unsigned)source) || !any_unused(r);
 }
 
 static bool is_needed(struct replicas *r, uint64_t now_ns)
@@ -119,10 +125,12 @@ static bool is_needed(struct replicas *r, uint64_t now_ns)
 }
 
 /* Nodes are about to promise, or to keep, more than they need. */
-static void trims_note(const struct replace *p)
+static void trims_note(const struct replace *p, uint32_t more)
 {
+	struct journal_inode *d = p->inode->disk;
+
 	if (!mutant("trims-forgotten"))
-		journal_publish32(&p->inode->disk->trims, 1);
+		journal_publish32(&d->trims, d->trims | TRIMS_ROOM | more);
 }
 
 /* ---- the record */
@@ -406,7 +414,7 @@ static void chosen(struct job *job)
 	members_note(p, r);
 	p->changed = dropped || p->job.found;
 	if (p->job.found)
-		trims_note(p);
+		trims_note(p, 0);
 	if (p->changed)
 		record_put(p, rec);
 	p->job.job.work = replace_job_make;
@@ -421,7 +429,7 @@ static void swap_begin(struct replace *p, struct replicas *r)
 	unsigned to;
 
 	p->swaps = p->changed = true;
-	trims_note(p);
+	trims_note(p, p->job.rec.replicas == 1 ? TRIMS_SETTLE : 0);
 	drain_swaps(r);
 	if (drain_adds(r))
 		record_spare(&p->job.rec);
@@ -438,7 +446,7 @@ static void swap_begin(struct replace *p, struct replicas *r)
 static void end_begin(struct replace *p, struct replicas *r)
 {
 	p->ends = true;
-	trims_note(p);
+	trims_note(p, 0);
 	memcpy(p->job.slots, p->job.rec.slots, sizeof(p->job.slots));
 	members_note(p, r);
 	p->job.job.work = replace_job_members;
@@ -464,8 +472,11 @@ static void told(struct job *job)
 	struct replicas *r = replicas_of(p);
 
 	if (r) {
+		int source = record_node_find(&p->job.rec, &r->source);
+
 		r->told = !job->result;
 		r->told_in_vain = job->result;
+		r->source_told = source >= 0 && p->job.told[source];
 	}
 	replace_end(p, job->result ? TELL_NS : 0);
 }

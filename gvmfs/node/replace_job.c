@@ -432,11 +432,13 @@ void replace_job_tell(struct job *job, struct pool *pool)
 		if (!record_node_is_used(&rj->rec, i))
 			continue;
 		r = rj->away[i] ? -EHOSTDOWN : moved_tell(pool, &rj->rec, i, rj->epoch, rj->tells_own);
+		rj->told[i] = !r;
 		job->result = job->result ? job->result : r;
 	}
 }
 
-static int part_trim(struct replace_job *rj, struct pool *pool, unsigned node)
+/* `more`: chunks that it goes on promising beyond its own. */
+static int part_trim(struct replace_job *rj, struct pool *pool, unsigned node, uint64_t more)
 {
 	uint64_t own = chunks_of(rj, node), promised, strays;
 	struct ask ask;
@@ -447,15 +449,17 @@ static int part_trim(struct replace_job *rj, struct pool *pool, unsigned node)
 	promised = ask.call.rsp.region_open.reserve_chunks;
 	if (ask.call.rsp.region_open.epoch != rj->epoch)
 		return -EKEYREVOKED;
-	if (promised <= own)
+	if (promised <= own + more)
 		return 0;
 	r = strays_forget(pool, &rj->rec, node, rj->epoch);
 	if (!r)
 		r = strays_count(pool, &rj->rec, node, NULL, ~0ull, promised, &strays);
-	return !r && promised > own + strays ? part_resize(rj, pool, node, own + strays) : r;
+	if (!r && strays > more)
+		more = strays;
+	return !r && promised > own + more ? part_resize(rj, pool, node, own + more) : r;
 }
 
-static int parts_trim(struct replace_job *rj, struct pool *pool)
+static int parts_trim(struct replace_job *rj, struct pool *pool, bool single, uint64_t more)
 {
 	int result = 0;
 
@@ -463,7 +467,7 @@ static int parts_trim(struct replace_job *rj, struct pool *pool)
 		int r = 0;
 
 		if (chunks_of(rj, i))
-			r = rj->away[i] ? -EHOSTDOWN : part_trim(rj, pool, i);
+			r = rj->away[i] || (single && !rj->told[i]) ? -EHOSTDOWN : part_trim(rj, pool, i, more);
 		result = result ? result : r;
 	}
 	return result;
@@ -473,11 +477,15 @@ void replace_job_trim(struct job *job, struct pool *pool)
 {
 	struct replace_job *rj = (struct replace_job *)job;
 
+	bool single = rj->rec.replicas == 1;
+	int trimmed;
+
 	job->result = 0;
-	/* One copy: who has an old record must not read zeros there. And all nodes are told before any is trimmed: one that has a slot
-	 * again, and was not told so, refuses it to readers; until then the next writer knows by what a node has beyond its own. */
-	if (rj->rec.replicas == 1)
+	/* One copy: who has an old record must not read zeros there. So only a node that was told is trimmed; and while any was not, the
+	 * others keep a chunk's room beyond their own: one that has a slot again, and does not know it, refuses that to readers, and
+	 * by that room the next writer finds that it has yet to be told. */
+	if (single)
 		replace_job_tell(job, pool);
-	if (!job->result)
-		job->result = parts_trim(rj, pool);
+	trimmed = parts_trim(rj, pool, single, job->result ? 1 : 0);
+	job->result = job->result ? job->result : trimmed;
 }

@@ -37,6 +37,7 @@ struct replace_job {
 	bool ready[RECORD_NODES_MAX];	/* out, second step: the node has the room */
 	bool refuses[RECORD_NODES_MAX]; /* out, second step: it does not */
 	bool tells_own; /* replace_job_tell(): each node of its own slots only */
+	bool told[RECORD_NODES_MAX]; /* out, replace_job_tell(): nodes that know */
 };
 
 void replace_job_choose(struct job *job, struct pool *pool);
@@ -47,7 +48,7 @@ void replace_job_members(struct job *job, struct pool *pool);
  * Result: 0; or an error, as where a node that has slots is away. */
 void replace_job_tell(struct job *job, struct pool *pool);
 /* A job of its own: has each node forget what it has of slots that are not its own, and lowers its promise to what it has, and has
- * to have by the record. Result as that of replace_job_tell(). */
+ * to have by the record. One that is away keeps no other from that. Result as that of replace_job_tell(). */
 void replace_job_trim(struct job *job, struct pool *pool);
 
 #endif

@@ -48,6 +48,8 @@ struct replicas {
 	uint64_t repairs;      /* repairs begun so far */
 	enum { SETTLED, SETTLES_SAVE, SETTLES_DROP } settles; /* a region with one copy: see drain.h */
 	uint64_t settles_ns;   /* since when */
+	struct gvm_id source;  /* what moved last moved away from this node; none: that is not known (any more) */
+	bool source_told;      /* it knows */
 	bool told;	       /* a region with one copy: its nodes know what has moved away from them (moved.h) */
 	bool told_in_vain;     /* the last attempt to tell them failed: those without a slot are rid of their parts before the next */
 	struct drain *drain;   /* the move in progress: drain.h; NULL: none */

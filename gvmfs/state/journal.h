@@ -92,6 +92,10 @@ enum inode_use {
 	INODE_UNLINKED, /* has no name any more, but is open or known to the kernel */
 };
 
+/* Nodes may have chunks or room that they need no more, or not know of a move (node/replace.h); and, of a region with one copy, the one
+ * that something has moved away from may not, for which writes wait (node/drain.h). */
+enum inode_trims { TRIMS_ROOM = 1, TRIMS_SETTLE = 2 };
+
 /* One file or folder. The entry's number + 1 is its FUSE node id; number 0 is the root. */
 struct journal_inode {
 	uint32_t use; /* enum inode_use; published last */
@@ -117,7 +121,7 @@ struct journal_inode {
 	uint64_t cut_to_plus_1; /* the smaller size that nodes may have cut it to; a successor finishes that. 0: none.
 				 * Published before a node is asked, and by the job thread, as cut_version is */
 	uint32_t room_owed; /* a growth was begun, and nodes may still keep room for it: sizes.h */
-	uint32_t trims; /* nodes may have chunks or room that they need no more, or not know of a move: node/replace.h */
+	uint32_t trims; /* enum inode_trims */
 	uint64_t view_saved; /* rec.view as it was when the name table last had rec's slots; 0: it has them now */
 	struct core_facts core; /* set by setxattr(), as a whole or, by a worker that is killed, in part: hints */
 	struct record rec;

@@ -16,6 +16,7 @@ static struct gvm_conn {
 	uint64_t promised;
 	struct gvm_id owner[2]; /* by its active views of slots 0 and 1; none: it knows of none */
 	unsigned told, trimmed;
+	unsigned beyond; /* slots of which it was told that node 0 has them, beside slots 0 and 1 */
 } nodes[NODES];
 static struct replace_job job;
 static struct pool pool;
@@ -128,7 +129,10 @@ void gvm_region_view(struct gvm_conn *conn, struct gvm_call *call, const struct 
 {
 	CHECK(what->active);
 	CHECK_EQ(what->epoch, EPOCH);
-	conn->owner[what->slot] = what->member_0;
+	if (what->slot < 2)
+		conn->owner[what->slot] = what->member_0;
+	else
+		conn->beyond += what->slot % 2 == 0 && gvm_id_equal(&what->member_0, &job.rec.nodes[0].incarnation);
 	conn->told++;
 	answered(conn, call);
 }
@@ -212,17 +216,22 @@ static void one_that_needs_no_trim_is_told_too(void)
 	CHECK_EQ(nodes[1].promised, 1);
 	CHECK(gvm_id_equal(&nodes[0].owner[0], &job.rec.nodes[0].incarnation));
 	CHECK(gvm_id_equal(&nodes[1].owner[0], &job.rec.nodes[0].incarnation));
-	CHECK_EQ(nodes[0].told, 1);
+	CHECK_EQ(nodes[0].told, GVM_SLOTS_MAX / 2);
 }
 
-static void none_is_trimmed_before_all_are_told(void)
+/* Node 0 refuses slot 0 to readers until it was told; a writer that comes from elsewhere has only what node 1 promises to go by. */
+static void one_that_is_away_keeps_no_more_than_a_chunk_from_being_trimmed(void)
 {
 	begin();
+	nodes[1].promised = 10;
 	job.away[0] = true;
 	replace_job_trim(&job.job, &pool);
 	CHECK_EQ(job.job.result, -EHOSTDOWN);
 	CHECK(gvm_id_equal(&nodes[1].owner[0], &job.rec.nodes[0].incarnation));
-	CHECK_EQ(nodes[1].trimmed, 0);
+	CHECK_EQ(nodes[1].promised, 2);
+	CHECK_EQ(nodes[1].trimmed, 1);
+	replace_job_trim(&job.job, &pool);
+	CHECK_EQ(nodes[1].trimmed, 1);
 	job.away[0] = false;
 	replace_job_trim(&job.job, &pool);
 	CHECK_EQ(job.job.result, 0);
@@ -230,9 +239,21 @@ static void none_is_trimmed_before_all_are_told(void)
 	CHECK(gvm_id_equal(&nodes[0].owner[0], &job.rec.nodes[0].incarnation));
 }
 
+/* It was larger before a cut, and may grow again: what has moved away meanwhile includes slots that have no chunk now. */
+static void slots_beyond_the_size_are_told_too(void)
+{
+	begin();
+	replace_job_trim(&job.job, &pool);
+	CHECK_EQ(job.job.result, 0);
+	CHECK_EQ(nodes[1].told, GVM_SLOTS_MAX / 2);
+	CHECK_EQ(nodes[1].beyond, GVM_SLOTS_MAX / 2 - 1);
+}
+
 static const struct check_test tests[] = {
 	{ "one-that-needs-no-trim-is-told-too", one_that_needs_no_trim_is_told_too },
-	{ "none-is-trimmed-before-all-are-told", none_is_trimmed_before_all_are_told },
+	{ "one-that-is-away-keeps-no-more-than-a-chunk-from-being-trimmed",
+	  one_that_is_away_keeps_no_more_than_a_chunk_from_being_trimmed },
+	{ "slots-beyond-the-size-are-told-too", slots_beyond_the_size_are_told_too },
 };
 
 int main(int argc, char **argv)
