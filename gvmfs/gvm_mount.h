@@ -10,6 +10,7 @@
 #define GVM_XATTR_LATENCY   GVM_XATTR_PREFIX "latency"   /* lines of "STAGE BOUND_NS COUNT": state/latency.h */
 #define GVM_XATTR_LOCAL	    GVM_XATTR_PREFIX "local"     /* the fast path's budget in bytes */
 #define GVM_XATTR_TEMPORARY GVM_XATTR_PREFIX "temporary" /* the region goes with its last user */
+#define GVM_XATTR_SEAL	    GVM_XATTR_PREFIX "seal"      /* 1: it is sealed; settable while the size is 0 */
 #define GVM_XATTR_REPLICAS  GVM_XATTR_PREFIX "replicas"  /* copies of each chunk; settable while the size is 0 */
 #define GVM_XATTR_TAKE	    GVM_XATTR_PREFIX "take"      /* takes a region over from another host */
 #define GVM_XATTR_NODE	    GVM_XATTR_PREFIX "node"      /* of the root: adds a memory node */

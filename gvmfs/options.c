@@ -201,7 +201,7 @@ static int set_key(struct options *opts, const char *path)
 static int set_seal(struct options *opts, enum options_seal seal)
 {
 	if (opts->seal && opts->seal != seal)
-		return complain("--no-seal contradicts --seal and --seal-key-file");
+		return complain("--no-seal contradicts --seal");
 	opts->seal = seal;
 	return 0;
 }
@@ -209,7 +209,7 @@ static int set_seal(struct options *opts, enum options_seal seal)
 static int set_seal_key(struct options *opts, const char *path)
 {
 	opts->seal_key_path = path;
-	return set_seal(opts, OPTIONS_SEAL);
+	return 0;
 }
 
 static bool nodes_are_local(const struct options *opts)
@@ -229,7 +229,8 @@ static int seal_begin(struct options *opts)
 	const char *path = opts->seal_key_path ? opts->seal_key_path : OPTIONS_SEAL_KEY;
 	int r;
 
-	if (opts->seal == OPTIONS_NO_SEAL || (!opts->seal && nodes_are_local(opts)))
+	/* With --no-seal a key is for regions that are made otherwise. */
+	if (!opts->seal_key_path && (opts->seal == OPTIONS_NO_SEAL || (!opts->seal && nodes_are_local(opts))))
 		return 0;
 	r = sealing_load(&sealing, path);
 	if (r == -ENOENT && !opts->seal_key_path) {

@@ -31,7 +31,7 @@
 #define BLOCK_BYTES_MAX (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT_MAX)
 
 static const char label_master[] = "gvm seal 1", label_region[] = "gvm seal 1 region",
-		  label_block[] = "gvm seal 1 block", label_id[] = "gvm seal 1 id";
+		  label_block[] = "gvm seal 1 block", label_id[] = "gvm seal 1 id", label_plain[] = "gvm seal 1 plain";
 
 /* Wiped in a child of fork(): not even `alive` is left there. */
 struct secret {
@@ -358,6 +358,19 @@ void seal_expect(struct sealer *s)
 }
 
 /* ---- chunks ---- */
+
+int seal_plain_mark(struct sealer *s, const struct gvm_id *region, uint64_t *mark)
+{
+	uint8_t info[sizeof(label_plain) - 1 + sizeof(region->b)], bytes[8];
+	int err = s->secret->alive ? 0 : -EIO;
+
+	memcpy(mempcpy(info, label_plain, sizeof(label_plain) - 1), region->b, sizeof(region->b));
+	if (!err)
+		err = hkdf_expand(s->secret->prk, info, sizeof(info), bytes, sizeof(bytes));
+	if (!err)
+		*mark = (gvm_load_le(bytes, sizeof(bytes)) & ~1ull) | 2;
+	return err;
+}
 
 int seal_encode(struct sealer *s, struct chunk_codec *c, const uint8_t *chunk_data, uint32_t blocks,
 		uint32_t zero_map, unsigned shift, const struct gvm_id *region, uint64_t chunk,

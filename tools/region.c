@@ -26,7 +26,7 @@
 
 static const char help_text[] =
 	"usage: gvm region list [--json] [FOLDER]\n"
-	"       gvm region create [--replicas N] REGION SIZE\n"
+	"       gvm region create [--replicas N] [--seal|--no-seal] REGION SIZE\n"
 	"       gvm region resize [--force] REGION SIZE\n"
 	"       gvm region delete [--force] REGION\n"
 	"       gvm region local REGION [SIZE|PERCENT%|all]\n"
@@ -52,6 +52,8 @@ static const char help_text[] =
 	"  --replicas N\n"
 	"             keep N copies of it, each on another node (1 to 3; default: as\n"
 	"             gvmfs --replicas says)\n"
+	"  --seal, --no-seal\n"
+	"             nodes cannot, or can, read and change it (default: as gvmfs says)\n"
 	"  SIZE       bytes, or with a suffix as in QEMU's -m (512M, 2G)\n"
 	"  PERCENT%   of the region's size\n"
 	"  all        no limit\n"
@@ -175,18 +177,16 @@ static int list_show(const char *folder, bool json)
 }
 
 /* What is done to regions as files: the exit status, or -1: it is another subcommand, or a wrong command line. */
-static int files_run(int argc, char **argv, bool force, bool json, const char *replicas)
+static int files_run(int argc, char **argv, bool force, bool json, const struct region_make *how)
 {
-	if (replicas)
-		return argc == 3 && !force && !json && !strcmp(argv[0], "create") ?
-			       region_file_create(argv[1], argv[2], replicas) :
-			       -1;
+	if (argc == 3 && !force && !json && !strcmp(argv[0], "create"))
+		return region_file_create(argv[1], argv[2], how);
+	if (how->replicas || how->seal)
+		return -1;
 	if (argc >= 1 && argc <= 2 && !force && !strcmp(argv[0], "list"))
 		return list_show(argc == 2 ? argv[1] : NULL, json);
 	if (json)
 		return -1;
-	if (argc == 3 && !force && !strcmp(argv[0], "create"))
-		return region_file_create(argv[1], argv[2], NULL);
 	if (argc == 3 && !strcmp(argv[0], "resize"))
 		return region_file_resize(argv[1], argv[2], force);
 	if (argc == 2 && !strcmp(argv[0], "delete"))
@@ -199,8 +199,9 @@ int cmd_region(int argc, char **argv)
 	static const struct option longs[] = {
 		{"auto", optional_argument, NULL, 'a'}, {"force", no_argument, NULL, 'f'},
 		{"json", no_argument, NULL, 'j'}, {"replicas", required_argument, NULL, 'r'},
+		{"seal", no_argument, NULL, 's'}, {"no-seal", no_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	const char *replicas = NULL;
+	struct region_make how = {NULL};
 	struct limits limits = {.min_bytes = AUTO_MIN, .max_bytes = INT64_MAX};
 	bool take, force = false, follow = false, json = false;
 	int c, rc;
@@ -216,7 +217,11 @@ int cmd_region(int argc, char **argv)
 			continue;
 		}
 		if (c == 'r') {
-			replicas = optarg;
+			how.replicas = optarg;
+			continue;
+		}
+		if (c == 's' || c == 'n') {
+			how.seal = c == 's' ? "1" : "0";
 			continue;
 		}
 		if (c == 'a') {
@@ -233,11 +238,11 @@ int cmd_region(int argc, char **argv)
 	}
 	argc -= optind;
 	argv += optind;
-	rc = follow ? -1 : files_run(argc, argv, force, json, replicas);
+	rc = follow ? -1 : files_run(argc, argv, force, json, &how);
 	if (rc >= 0)
 		return rc;
 	take = argc == 2 && !strcmp(argv[0], "take");
-	if (json || replicas || (take && follow) || (follow && argc != 2) ||
+	if (json || how.replicas || how.seal || (take && follow) || (follow && argc != 2) ||
 	    (!take && (force || argc < 2 || argc > 3 || strcmp(argv[0], "local")))) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;

@@ -34,6 +34,8 @@ static const char *why(int rc)
 		return "a node that it needs does not answer, and nothing was changed";
 	case -EEXIST:
 		return "there is one";
+	case -ENOKEY:
+		return "its mount has no key to seal it with: gvmfs --seal-key-file";
 	case -ENODATA:
 	case -EOPNOTSUPP:
 		return "not a region of a gvmfs mount";
@@ -72,13 +74,13 @@ static bool replicas_check(const char *text)
 	return false;
 }
 
-int region_file_create(const char *path, const char *size, const char *replicas)
+int region_file_create(const char *path, const char *size, const struct region_make *how)
 {
 	char folder[PATH_MAX];
 	uint64_t bytes;
 	int fd, rc = size_check(size, &bytes);
 
-	if (rc || !replicas_check(replicas))
+	if (rc || !replicas_check(how->replicas))
 		return EXIT_USAGE;
 	snprintf(folder, sizeof(folder), "%s", path);
 	rc = fsstats_read(dirname(folder), stats);
@@ -87,7 +89,9 @@ int region_file_create(const char *path, const char *size, const char *replicas)
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, REGION_MODE);
 	if (fd < 0)
 		return failed(path, -errno);
-	rc = replicas && fsetxattr(fd, GVM_XATTR_REPLICAS, replicas, 1, 0) ? -errno : 0;
+	rc = how->replicas && fsetxattr(fd, GVM_XATTR_REPLICAS, how->replicas, 1, 0) ? -errno : 0;
+	if (!rc && how->seal && fsetxattr(fd, GVM_XATTR_SEAL, how->seal, 1, 0))
+		rc = -errno;
 	if (!rc && ftruncate(fd, (off_t)bytes))
 		rc = -errno;
 	if (rc)

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * front_xattr.c - the extended attributes user.gvm.*: statistics, latencies and maps, the budget of the fast path, where
- * a guest has its memory, whether a region is temporary, how many copies it has, taking a region from its writer, the
- * nodes and adding one, and the path of the fast path's socket.
+ * a guest has its memory, whether a region is temporary, how many copies it has, whether it is sealed, taking a region from its
+ * writer, the nodes and adding one, and the path of the fast path's socket.
  */
 #include "front.h"
 #include "front_map.h"
@@ -15,6 +15,7 @@
 #include "node/region.h"
 #include "node/replicas.h"
 #include "options.h"
+#include "state/sealing.h"
 #include "store/store.h"
 #include "uffd/resident.h"
 #include "view.h"
@@ -143,6 +144,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return snprintf(text, STATS_BYTES, "1");
 	if (strcmp(name, GVM_XATTR_REPLICAS) == 0)
 		return snprintf(text, STATS_BYTES, "%u", inode_replicas(d, w->opts->replicas));
+	if (strcmp(name, GVM_XATTR_SEAL) == 0)
+		return snprintf(text, STATS_BYTES, "%d", sealing_is_wanted(w, inode));
 	return -ENODATA;
 }
 
@@ -311,6 +314,44 @@ static void copies_set(fuse_req_t req, fuse_ino_t ino, unsigned replicas)
 	inode_acquire(inode, &c->op.task);
 }
 
+struct choosing {
+	struct op op; /* first */
+	enum seal_wish wish;
+};
+
+static void seal_run(struct task *task)
+{
+	struct choosing *c = (struct choosing *)task;
+	struct op *op = &c->op;
+	struct journal_inode *d = op->inode->disk;
+
+	if (d->use == INODE_FREE || d->rec.kind != RECORD_REGION) {
+		op_end(op, true, d->use == INODE_FREE ? ENOENT : EINVAL);
+	} else if (d->rec.node_count) {
+		bool same = c->wish && (c->wish == SEAL_YES) == sealing_is_wanted(op->w, op->inode);
+
+		op_end(op, true, same ? 0 : c->wish ? EBUSY : ENODATA);
+	} else if (c->wish == SEAL_YES && !op->w->sealer) {
+		op_end(op, true, ENOKEY);
+	} else {
+		journal_publish32(&d->seal, c->wish);
+		op_end(op, true, 0);
+	}
+}
+
+/* Before the region has a size, as its copies. */
+static void seal_set(fuse_req_t req, fuse_ino_t ino, enum seal_wish wish)
+{
+	struct inode *inode = front_inode(req, ino);
+	struct choosing *c = inode ? op_new_sized(front_worker(req), req, inode, sizeof(*c)) : NULL;
+
+	if (!c)
+		return;
+	c->wish = wish;
+	c->op.task.run = seal_run;
+	inode_acquire(inode, &c->op.task);
+}
+
 static void taken(struct worker *w, struct inode *inode, int result, void *arg)
 {
 	(void)w;
@@ -350,8 +391,8 @@ static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 }
 
 /* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a
- * region is temporary (1), how many copies one that has no size yet is to have (1 to 3), that it is taken from its
- * writer (1; 2: by force), and of the root one more node. */
+ * region is temporary (1), how many copies one that has no size yet is to have (1 to 3), and whether it is to be sealed (0, 1), that it
+ * is taken from its writer (1; 2: by force), and of the root one more node. */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {
@@ -381,6 +422,13 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	if (strcmp(name, GVM_XATTR_REPLICAS) == 0) {
 		if (size == 1 && *value >= '1' && *value < '1' + RECORD_REPLICAS)
 			copies_set(req, ino, (unsigned)(*value - '0'));
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_SEAL) == 0) {
+		if (size == 1 && (*value == '0' || *value == '1'))
+			seal_set(req, ino, *value == '1' ? SEAL_YES : SEAL_NO);
 		else
 			fuse_reply_err(req, EINVAL);
 		return;
@@ -424,6 +472,8 @@ void front_removexattr(fuse_req_t req, fuse_ino_t ino, const char *name)
 		temporary_set(req, ino, false);
 	else if (strcmp(name, GVM_XATTR_REPLICAS) == 0)
 		copies_set(req, ino, 0);
+	else if (strcmp(name, GVM_XATTR_SEAL) == 0)
+		seal_set(req, ino, SEAL_AS_MOUNT);
 	else if (strcmp(name, GVM_XATTR_LOCAL) != 0)
 		fuse_reply_err(req, ENODATA);
 	else

@@ -154,7 +154,7 @@ static bool piece_give(struct cache_entry *e, const struct chunk_head *head, con
 		.owner = &e->fetch,
 	};
 
-	if (w->sealer || e->beside || e->fetch.here || e->valid & pages ||
+	if (sealing_sealer(w, e->inode) || e->beside || e->fetch.here || e->valid & pages ||
 	    !unpack_pays(pages, e->store->cache.fetching, false) || !unpack_give(w->unpack, &piece, head, body))
 		return false;
 	e->beside = pages;
@@ -174,9 +174,10 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 		return FETCH_LATER;
 	if (e->beside)
 		unpack_finish(w->unpack, f);
-	error = w->sealer ? piece_open(e, version, head, body, &got) : /* (no older than what was asked for) */
-				chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked,
-					     e->data, &got);
+	if (sealing_sealer(w, e->inode))
+		error = piece_open(e, version, head, body, &got);
+	else /* (no older than what was asked for) */
+		error = chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked, e->data, &got);
 	if (error < 0 && error != -ENODATA) {
 		/* All that it listed, and no more: what another copy has brought of the chunk stays. */
 		store_spoilt(e, chunk_pages_of_blocks(head->block_shift, head->block_mask));
@@ -224,7 +225,7 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 	struct worker *w = s->owner;
 
 	f->done = flushed;
-	f->sealed = w->sealer;
+	f->sealed = sealing_sealer(w, inode);
 	f->seals_known = sealing_known(inode, f->chunk);
 	f->begun_ns = gvm_now_ns();
 	sender_send(w, inode, f);

@@ -47,7 +47,8 @@ static struct region_job *region_job_new(struct worker *w, struct inode *inode, 
 	rj->rec = inode->disk->rec;
 	rj->rec.view = inode_view_told(inode->disk);
 	if (!rj->rec.node_count)
-		rj->rec.seal = w->journal->super->seal_id; /* if it is made now */
+		rj->rec.seal = sealing_of_new(w, inode); /* if it is made now */
+	rj->sealed = inode->disk->rec.node_count ? sealing_sealer(w, inode) != NULL : rj->rec.seal & 1;
 	rj->epoch = inode->disk->epoch;
 	rj->opts = w->opts;
 	rj->self = w->self;
@@ -136,27 +137,31 @@ static int region_is_near(struct worker *w, const struct record *rec)
 	return 0;
 }
 
-int region_can_read(struct worker *w, const struct inode *inode)
+int region_can_read(struct worker *w, struct inode *inode)
 {
 	const struct record *rec = &inode->disk->rec;
 	uint64_t own = w->journal->super->seal_id;
 
-	if (!rec->node_count || rec->seal == own)
+	if (!rec->node_count || rec->seal == own || (own ? !sealing_sealer(w, inode) : !(rec->seal & 1)))
 		return region_is_near(w, rec);
 	if (!own) {
 		log_error(rec->name, "it is sealed (with key %016llx): this mount needs --seal-key-file with that key",
 			  (unsigned long long)rec->seal);
 		return -ENOKEY;
 	}
-	if (rec->seal) {
+	if (rec->seal & 1) {
 		log_error(rec->name, "it is sealed with key %016llx, and this mount has key %016llx",
 			  (unsigned long long)rec->seal, (unsigned long long)own);
 		return -EKEYREJECTED;
 	}
-	log_error(rec->name,
-		  "it is not sealed, by its nodes' record, and this mount reads sealed regions only: if it was made with "
-		  "--no-seal, mount with --no-seal; if it was sealed, nodes have forged the record");
-	return -EPERM;
+	if (rec->seal)
+		log_error(rec->name, "it is not sealed, by the word of one who had another key than this mount: mount with that key, or with "
+			  "--no-seal and no key");
+	else
+		log_error(rec->name,
+			  "it is not sealed, by its nodes' record, and nobody who has this mount's key has said so: if it was made by a "
+			  "mount with --no-seal and no key, mount so; if it was sealed, nodes have forged the record");
+	return rec->seal ? -EKEYREJECTED : -EPERM;
 }
 
 void region_attach(struct worker *w, struct inode *inode, region_done_fn *done, void *arg)
@@ -511,7 +516,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 			 inode->unreported);
 	log_error(d->rec.name, "%s of chunk %llu on node %s: %s%s", what, (unsigned long long)chunk,
 		  nodes_text(&d->rec, chunk, nodes),
-		  error == -EBADMSG && w->journal->super->seal_id ?
+		  error == -EBADMSG && sealing_sealer(w, inode) ?
 			  "REFUSED: it is not what this host sealed last (damaged, changed or an old copy)" :
 			  error_text(error),
 		  more);

@@ -43,6 +43,7 @@ struct region_job {
 	uint64_t forced[RECORD_SLOTS / 64]; /* the slots of which it is not known */
 	bool asked[RECORD_NODES_MAX]; /* stat: the nodes that have a slot, and were asked */
 	bool quiet[RECORD_NODES_MAX]; /* of these, those that did not answer; set before: those that did not the last time */
+	bool sealed;		 /* the region */
 	bool tidies;		 /* detach: what a move has left on nodes is removed: replicas_are_untidy() */
 	bool down[RECORD_NODES_MAX]; /* not on these, which are not connected */
 };

@@ -341,7 +341,7 @@ int region_versions_settle(struct region_versions *v, struct region_job *rj, str
 	struct chunk_move m = { .rj = rj, .room = malloc(3 * GVM_CHUNK_BYTES) };
 	int r;
 
-	m.gather = (struct gather){ .region = rj->rec.id, .sealed = rj->opts->sealing, .codec = chunk_codec_create(),
+	m.gather = (struct gather){ .region = rj->rec.id, .sealed = rj->sealed, .codec = chunk_codec_create(),
 				    .sealer = rj->job.jobs->sealer, .opened = m.room + 2 * GVM_CHUNK_BYTES };
 	r = m.gather.codec && m.room ? 0 : -ENOMEM;
 	for (m.chunk = 0; !r && m.chunk < v->chunks; m.chunk++)

@@ -307,7 +307,7 @@ static void copy_begin(struct copy *c)
 
 	c->source = 0;
 	c->error = 0;
-	c->gather = (struct gather){ .region = job->base.region, .chunk = c->chunk, .sealed = job->base.opts->sealing,
+	c->gather = (struct gather){ .region = job->base.region, .chunk = c->chunk, .sealed = job->base.sealed,
 				     .codec = jobs->codec, .sealer = jobs->sealer, .known = job->mends ? &job->known : NULL,
 				     .opened = c->all->opened };
 	gather_begin(&c->gather, c->room);

@@ -21,6 +21,7 @@ struct repair_job {
 	uint64_t serial; /* of the repair */
 	struct gvm_id region;
 	const struct options *opts;
+	bool sealed; /* the region */
 	_Atomic uint64_t *index;
 	struct record_node to;
 };

@@ -108,6 +108,7 @@ static bool mend_begin(struct worker *w, const struct rot_place *p)
 	mend->base.epoch = p->epoch;
 	mend->base.region = inode->disk->rec.id;
 	mend->base.opts = w->opts;
+	mend->base.sealed = sealing_sealer(w, inode);
 	mend->base.index = inode->index;
 	region_node_place(w, inode, (unsigned)node, &mend->base.to);
 	mend->count = 1;

@@ -290,6 +290,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->cut_to_plus_1 = 0;
 	d->room_owed = 0;
 	d->trims = 0;
+	d->seal = 0;
 	d->view_saved = 0;
 	d->end_cached = 0;
 	d->rec = *rec;

@@ -96,6 +96,8 @@ enum inode_use {
  * that something has moved away from may not, for which writes wait (node/drain.h). */
 enum inode_trims { TRIMS_ROOM = 1, TRIMS_SETTLE = 2 };
 
+enum seal_wish { SEAL_AS_MOUNT, SEAL_YES, SEAL_NO };
+
 /* One file or folder. The entry's number + 1 is its FUSE node id; number 0 is the root. */
 struct journal_inode {
 	uint32_t use; /* enum inode_use; published last */
@@ -105,6 +107,7 @@ struct journal_inode {
 	uint32_t replicas; /* how many it is to have once it has a size; 0: as the mount's option says */
 	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost); 0: it did not */
 	uint32_t cache_stale; /* another host may have written since the page cache's pages were read */
+	uint32_t seal; /* enum seal_wish: how it is to be made, once it has a size */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
 	uint64_t local_bytes; /* the fast path's budget; 0: none was set */
 	uint32_t times_owed; /* rec's times are newer than the name table's: times.h */

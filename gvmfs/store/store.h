@@ -105,7 +105,7 @@ struct store {
 	const struct store_env *env;
 	void *owner; /* for the environment's use */
 	struct stats *stats; /* of the mount */
-	bool sealed;	     /* what is sent is sealed: memnode/SEAL.md */
+	bool sealed;	     /* what is sent is sealed, if env->send() does not say otherwise: memnode/SEAL.md */
 	struct wbufs wbufs;
 	struct cache cache;
 	uint64_t events; /* READs that came plus GETs that were sent: a clock that orders them */

@@ -25,6 +25,7 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 	static const struct seal_known nothing;
 	struct resident *r = f->r;
 	const struct gvm_id *region = &r->inode->disk->rec.id;
+	struct sealer *sealer = sealing_sealer(r->w, r->inode);
 	struct seal_known *known = sealing_known(r->inode, f->chunk);
 	bool again = f->decoded & chunk_pages_of_blocks(head->block_shift, head->block_mask);
 	uint8_t *to = again ? twice : f->data;
@@ -32,8 +33,8 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 
 	/* A writer that is just sending this chunk sends other pages than these: the node's copies
 	 * of these do not change meanwhile. */
-	if (r->w->sealer)
-		error = seal_decode(r->w->sealer, r->w->codec, head, body, region, f->chunk, version,
+	if (sealer)
+		error = seal_decode(sealer, r->w->codec, head, body, region, f->chunk, version,
 				    known ? known : &nothing, f->asked, to, got);
 	else
 		error = chunk_decode(r->w->codec, head, body, region, f->chunk, f->asked, to, got);
@@ -42,7 +43,7 @@ static int piece_decode(struct resident_fetch *f, uint64_t version, const struct
 		error = 0;
 	}
 	if (!error || error == -ENODATA)
-		sealing_learn(r->w->sealer ? known : NULL, head, *got);
+		sealing_learn(sealer ? known : NULL, head, *got);
 	for (unsigned p = 0; (!error || error == -ENODATA) && again && p < GVM_CHUNK_PAGES; p++)
 		if (*got & ~f->decoded & 1u << p)
 			memcpy(f->data + p * GVM_PAGE_BYTES, twice + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
@@ -84,7 +85,7 @@ static bool piece_give(struct resident_fetch *f, const struct chunk_head *head, 
 		.owner = &f->fetch,
 	};
 
-	if (r->w->sealer || f->beside || f->fetch.here || f->decoded & pages ||
+	if (sealing_sealer(r->w, r->inode) || f->beside || f->fetch.here || f->decoded & pages ||
 	    !unpack_pays(pages, r->rs->fetching, f->waited) || !unpack_give(r->w->unpack, &piece, head, body))
 		return false;
 	f->beside = pages;
@@ -134,7 +135,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->wanted_ns = want_page == GVM_NO_PAGE ? 0 : gvm_now_ns();
 	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
 	/* It is the only fetch in flight: use the time until its answer to prepare for opening it. */
-	if (r->w->sealer && want_page != GVM_NO_PAGE && r->rs->fetching == 1)
+	if (want_page != GVM_NO_PAGE && r->rs->fetching == 1 && sealing_sealer(r->w, r->inode))
 		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
 }
 
@@ -163,7 +164,7 @@ static void flushed(struct worker *w, struct flush *f)
 void env_send(struct resident *r, struct flush *f)
 {
 	f->done = flushed;
-	f->sealed = r->w->sealer;
+	f->sealed = sealing_sealer(r->w, r->inode);
 	f->seals_known = sealing_known(r->inode, f->chunk);
 	f->memory_fd = r->fd[SESSION_MEMORY];
 	f->begun_ns = gvm_now_ns();

@@ -117,12 +117,70 @@ def starts_say_what_is_lacking(l, node, key):
     for nodes, options, status, pattern in (
             (away, ["--seal-key-file", loose], 1, "its mode is 0644"),
             (away, ["--seal-key-file", l.path("none")], 1, "No such file"),
-            (away, ["--no-seal", "--seal-key-file", key], 2, "contradicts"),
+            (away, ["--no-seal", "--seal", "--seal-key-file", key], 2, "contradicts"),
             *([] if os.path.exists("/etc/gvm/seal.key") else [
                 (away, [], 1, "openssl rand -hex 32 > /etc/gvm/seal.key.*or give --no-seal"),
                 (node.address, ["--seal"], 1, "openssl rand -hex 32 > /etc/gvm/seal.key")])):
         said = l.run(program("gvmfs"), "--nodes", nodes, *options, folder, status=status)
         expect(re.search(pattern, said), "%s: it says %s", options, said)
+
+
+def create(l, mount, name, *options, status=0):
+    path = mount.file(name)
+    said = l.run(program("gvm"), "region", "create", *options, path, MIB, status=status)
+    return said if status else path
+
+
+def sealed(path):
+    return os.getxattr(path, "user.gvm.seal") == b"1"
+
+
+def regions_choose_for_themselves(l, node, key):
+    """Each is sealed, or not, as it was made, whatever its mount does by default; and only who has the key has the word."""
+    mount = Mount(l, [node], "--no-seal", "--seal-key-file", key)
+    mark = {name: random.Random(name).randbytes(64) for name in ("open", "closed")}
+    paths = {"open": create(l, mount, "open"), "closed": create(l, mount, "closed", "--seal")}
+    for name, path in paths.items():
+        expect(sealed(path) == (name == "closed"), "%s says of itself that it is%s sealed", name, "" if sealed(path) else " not")
+        with open(path, "r+b") as f:
+            f.write(mark[name] * (MIB // 64))
+            os.fsync(f.fileno())
+            mount.kill_worker()
+            os.posix_fadvise(f.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+            f.seek(0)
+            expect(f.read() == mark[name] * (MIB // 64), "%s reads otherwise after the worker's death", name)
+        expect(holds(node.process.pid, mark[name]) == (name == "open"), "the node can%s read %s",
+               "" if name == "closed" else "not", name)
+        try:
+            os.setxattr(path, "user.gvm.seal", b"01"[name == "open":][:1])
+            expect(False, "%s has a size, and becomes the other way", name)
+        except OSError as why:
+            expect(why.errno == errno.EBUSY, "%s has a size, and another way is %s", name, why)
+    mount.unmount()
+    mount = Mount(l, [node], "--seal-key-file", key)
+    for name in paths:
+        with open(mount.file(name), "rb") as f:
+            expect(f.read() == mark[name] * (MIB // 64), "%s reads otherwise in a mount that seals by default", name)
+    guest = Mapper(l, mount.file("open"))
+    guest.do("fill", 0, MIB, 5)
+    guest.end()
+    mount.drained("open")
+    l.check(mount.file("open"), 0, MIB, 5)
+    expect(sealed(create(l, mount, "third")) and not sealed(create(l, mount, "fourth", "--no-seal")),
+           "the option does not count")
+    mount.unmount()
+    mount = Mount(l, [node])
+    expect(open_error(mount.file("open")) == 0, "what is plain by the key's word does not open without a key")
+    expect(open_error(mount.file("closed")) == errno.ENOKEY, "what is sealed opens without a key")
+    expect("no key to seal it with" in create(l, mount, "fifth", "--seal", status=1), "it does not say what it lacks")
+    expect(not os.path.exists(mount.file("fifth")), "it is made all the same")
+    mount.unmount()
+    mount = Mount(l, [node], "--no-seal", "--seal-key-file", key_file(l, "other.key"))
+    for name in paths:
+        got = open_error(mount.file(name))
+        expect(got == errno.EKEYREJECTED, "%s: with another key opening gives %s", name, got)
+    mount.says(r"\[open\]: it is not sealed, by the word of one who had another key")
+    mount.unmount()
 
 
 def test(l):
@@ -144,6 +202,7 @@ def test(l):
     fast_path_gets_no_lie(l, mount, liar, path)
     mount.unmount()
     others_do_not_open(l, node, key)
+    regions_choose_for_themselves(l, node, key)
 
 
 lab.main(test)

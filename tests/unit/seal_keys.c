@@ -136,6 +136,26 @@ static void key_is_known_again_by_its_id(void)
 	CHECK(id && id == again && id != of_other);
 }
 
+static void plain_mark_is_of_one_key_and_region(void)
+{
+	struct gvm_id region = {{1}}, another = {{2}};
+	uint8_t other[sizeof(seal_master)];
+	uint64_t mark, again, elsewhere, of_other;
+	struct sealer *a, *b;
+
+	memcpy(other, seal_master, sizeof(other));
+	other[0] ^= 1;
+	CHECK_EQ(sealer_create(seal_master, sizeof(seal_master), &a), 0);
+	CHECK_EQ(sealer_create(other, sizeof(other), &b), 0);
+	CHECK_EQ(seal_plain_mark(a, &region, &mark), 0);
+	CHECK_EQ(seal_plain_mark(a, &region, &again), 0);
+	CHECK_EQ(seal_plain_mark(a, &another, &elsewhere), 0);
+	CHECK_EQ(seal_plain_mark(b, &region, &of_other), 0);
+	CHECK(mark && !(mark & 1) && mark == again && mark != elsewhere && mark != of_other);
+	sealer_destroy(a);
+	sealer_destroy(b);
+}
+
 static void short_master_key_makes_no_sealer(void)
 {
 	struct sealer *s;
@@ -149,6 +169,7 @@ static const struct check_test tests[] = {
 	{"keys-are-of-region-and-salt", keys_are_of_region_and_salt},
 	{"key-file-is-long-enough-and-its-owners", key_file_is_long_enough_and_its_owners},
 	{"key-is-known-again-by-its-id", key_is_known_again_by_its_id},
+	{"plain-mark-is-of-one-key-and-region", plain_mark_is_of_one_key_and_region},
 	{"short-master-key-makes-no-sealer", short_master_key_makes_no_sealer},
 };
 CHECK_MAIN(tests)
