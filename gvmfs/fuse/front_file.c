@@ -50,7 +50,7 @@ static bool direct_sync(struct worker *w, fuse_req_t req, struct inode *inode,
 	if (!d)
 		return false;
 	*d = (struct direct_read){ .ask.done = direct_synced, .req = req, .inode = inode, .what = *what };
-	d->what.how = READ_DIRECT;
+	d->what.how = READ_DIRECT | (what->how & READ_VIEW);
 	if (pagecache_sync(w, inode, what->off, what->size, &d->ask) == 0)
 		return true;
 	free(d);
@@ -92,7 +92,7 @@ static void view_read(struct worker *w, fuse_req_t req, struct inode *inode, enu
 		      size_t size, uint64_t off, bool direct)
 {
 	struct core_part part = view_part(inode, view);
-	struct io_read what = { .how = direct ? READ_DIRECT : 0 };
+	struct io_read what = { .how = READ_VIEW | (direct ? READ_DIRECT : 0) };
 
 	if (off < part.head) {
 		what.head_bytes = size < part.head - off ? size : part.head - off;

@@ -122,6 +122,7 @@ void front_io_read(struct worker *w, fuse_req_t req, struct inode *inode, const 
 		return;
 	}
 	f->r.done = read_done;
+	f->r.view = how & READ_VIEW;
 	f->w = w;
 	f->req = req;
 	f->what = *what;

@@ -16,6 +16,7 @@ enum read_how {
 	READ_FILLS = 1,	  /* the READ fills the page cache, not a program's buffer */
 	READ_FOREIGN = 2, /* what is read must not stay in the page cache */
 	READ_DIRECT = 4,  /* by O_DIRECT: counts as direct.h says */
+	READ_VIEW = 8,	  /* through a view of the region (view.h) */
 };
 
 /* What a READ asks of a region. */

@@ -152,17 +152,17 @@ static void read_end(struct store *s, struct store_read *r, const struct iovec *
 }
 
 /* Prefetches chunks for a reader that goes on as it did. */
-static void read_ahead(struct store *s, struct inode *inode, uint64_t off, uint64_t size)
+static void read_ahead(struct store *s, struct inode *inode, struct readahead **of, uint64_t off, uint64_t size)
 {
 	uint64_t chunks[READAHEAD_WINDOW], first = off / GVM_PAGE_BYTES;
 	uint64_t limit = record_chunks(s->env->disk(s, inode)->rec.size_bytes);
 	unsigned n;
 
-	if (!inode->readahead)
-		inode->readahead = calloc(1, sizeof(*inode->readahead));
-	if (!inode->readahead)
+	if (!*of)
+		*of = calloc(1, sizeof(**of));
+	if (!*of)
 		return;
-	n = readahead_note(inode->readahead, first, (off + size - 1) / GVM_PAGE_BYTES - first + 1, limit, chunks);
+	n = readahead_note(*of, first, (off + size - 1) / GVM_PAGE_BYTES - first + 1, limit, chunks);
 	if (!n || store_is_unseen(s, inode))
 		return;
 	for (unsigned i = 0; i < n; i++) {
@@ -192,7 +192,7 @@ static void read_go(struct store *s, struct store_wait *wait)
 	struct inode *inode = wait->inode;
 	struct iovec iov[READ_IOV_MAX];
 	uint64_t off = r->off, size = r->size;
-	bool first = !r->waited;
+	bool first = !r->waited, view = r->view;
 	struct missing m;
 	int n;
 
@@ -220,7 +220,7 @@ static void read_go(struct store *s, struct store_wait *wait)
 							     GVM_NO_PAGE);
 	}
 	if (first)
-		read_ahead(s, inode, off, size);
+		read_ahead(s, inode, view ? &inode->readahead_views : &inode->readahead, off, size);
 }
 
 void store_read(struct store *s, struct store_read *r, struct inode *inode, uint64_t off, uint32_t size)

@@ -24,13 +24,14 @@ struct store_read {
 	void (*done)(struct store *s, struct store_read *r, const struct iovec *iov, int count, int error);
 	uint64_t off;
 	uint32_t size;
+	bool view;     /* through a view of the region: no sign of what its users read next */
 	bool waited;   /* not answered at once */
 	uint64_t came; /* store->events when it came */
 	uint8_t *copy; /* of the pages that it has so far; NULL: it keeps none */
 	uint64_t got;  /* which pages those are, counted from its first */
 };
 
-/* A READ has come: an event. The caller has filled in r->done, the rest is zero. size: 1 to READ_BYTES_MAX; within
+/* A READ has come: an event. The caller has filled in r->done and r->view, the rest is zero. size: 1 to READ_BYTES_MAX; within
  * the region. */
 void store_read(struct store *s, struct store_read *r, struct inode *inode, uint64_t off, uint32_t size);
 

@@ -317,6 +317,7 @@ void inode_reap(struct inodes *in, unsigned nr)
 	in->rt[nr] = NULL;
 	free(rt->watch);
 	free(rt->readahead);
+	free(rt->readahead_views);
 	free(rt);
 	in->gone[in->gone_count++ % INODES_GONE] = d->rec.id;
 	inode_set_use(in, nr, INODE_FREE);

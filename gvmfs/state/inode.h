@@ -98,6 +98,7 @@ struct inode {
 	unsigned lost_untold; /* reports of that suppressed since */
 	int unbacked_hold;    /* a write to it ends the limit on the process's memory (unbacked.h); -1: none */
 	struct readahead *readahead; /* of the page cache's READs; NULL: there was none yet */
+	struct readahead *readahead_views; /* of those through its views, which say nothing of how the region is used */
 	struct resident *resident; /* the fast path serves it; NULL: the page cache does */
 	bool in_handshake;	   /* a client's handshake, or a session with held_up, has it: handshake.h */
 	bool held_up; /* a predecessor's call may still change its memory, so nothing serves it: lookout.h */

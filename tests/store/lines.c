@@ -117,11 +117,29 @@ static void page_that_is_lost_fails_no_later_read_where_versions_are_unknown(voi
 	CHECK_EQ(world.stats[0].io_errors, 1);
 }
 
+/* Who looks at a guest's memory in order is not the guest. */
+static void reads_through_a_view_are_none_of_the_regions(void)
+{
+	for (unsigned view = 0; view < 2; view++) {
+		const struct inode *inode = &world.inode[0];
+
+		world_init(true, false);
+		world.by_view = view;
+		for (uint32_t page = 0; page < 2 * GVM_CHUNK_PAGES; page += 4) {
+			read_page(0, page);
+			arrive(0, page / GVM_CHUNK_PAGES);
+			CHECK(!world.reading[0].call.used);
+		}
+		CHECK(view ? inode->readahead_views && !inode->readahead : inode->readahead && !inode->readahead_views);
+	}
+}
+
 static const struct check_test tests[] = {
 	{ "page-that-is-lost-fails-those-alone-that-want-it", page_that_is_lost_fails_those_alone_that_want_it },
 	{ "page-that-is-lost-fails-no-later-read-where-versions-are-unknown",
 	  page_that_is_lost_fails_no_later_read_where_versions_are_unknown },
 	{ "next-in-a-line-goes-on-when-the-first-gives-up", next_in_a_line_goes_on_when_the_first_gives_up },
 	{ "it-is-noticed-if-it-does-not", it_is_noticed_if_it_does_not },
+	{ "reads-through-a-view-are-none-of-the-regions", reads_through_a_view_are_none_of_the_regions },
 };
 CHECK_MAIN(tests)

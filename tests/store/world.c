@@ -273,6 +273,7 @@ static void read_begin(struct reading *o)
 	memset(&o->r, 0, sizeof(o->r));
 	o->call.begun = true;
 	o->r.done = read_ended;
+	o->r.view = world.by_view;
 	store_read(&world.store, &o->r, &world.inode[o->call.inode], (uint64_t)o->first * CELL_BYTES,
 		   o->count * CELL_BYTES);
 }

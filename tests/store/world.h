@@ -177,6 +177,7 @@ struct world {
 		uint8_t data[GVM_CHUNK_BYTES];
 	} sealed_wbuf[JOURNAL_WBUFS]; /* as they were when they were sealed */
 	struct reading reading[W_READS];
+	bool by_view; /* READs come through a view of their inode */
 	struct writing writing[W_WRITES];
 	struct syncing syncing[W_SYNCS];
 	struct put late[W_LATE];
