@@ -161,6 +161,8 @@
  *	come-since-forgotten  pages that came while a flush gave them up are taken for what the nodes have
  *	rot-undivided	pages are not asked for one by one where no node has all of them
  *	spoilt-given-up	what another thread decoded, and does not verify, is asked for of no other node
+ *	beside-is-here	pages that another thread is still decoding count as here
+ *	beside-written	the front writes over them
  *	mend-undivided	a copy is not put together from others that are rotten in different pages
  *	mend-newest	a rotten copy is mended in the version that the chunk has by then
  *

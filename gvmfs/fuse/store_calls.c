@@ -3,11 +3,11 @@
  * the regions. */
 #include "store_calls.h"
 
+#include "node/part.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/region_fetch.h"
 #include "node/region_node.h"
-#include "node/unpack.h"
 #include "state/sealing.h"
 #include "state/worker.h"
 #include "store/sealed.h"
@@ -100,65 +100,32 @@ static uint32_t pages_in_flux(const struct cache_entry *e)
 	       (e->inode->resident ? resident_pages(e->inode->resident, e->chunk) : 0);
 }
 
-static int piece_open(struct cache_entry *e, uint64_t version, const struct chunk_head *head, const uint8_t *body,
-		      uint32_t *got)
+static int part_open(const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+		     uint8_t *to, uint32_t *got)
 {
+	struct cache_entry *e = p->fetch->arg;
 	struct worker *w = e->store->owner;
 	struct seal_known *known = sealing_known(e->inode, e->chunk), expected = { { 0 } };
 	uint32_t in_flux = pages_in_flux(e);
 	int error;
 
-	for (unsigned p = 0; known && p < GVM_CHUNK_PAGES; p++)
-		expected.page[p] = in_flux >> p & 1 ? SEAL_UNKNOWN : known->page[p];
+	for (unsigned i = 0; known && i < GVM_CHUNK_PAGES; i++)
+		expected.page[i] = in_flux >> i & 1 ? SEAL_UNKNOWN : known->page[i];
 	store_doubt(e, in_flux); /* a request that was sent again brings pages that are valid once more */
 	error = seal_decode(w->sealer, w->codec, head, body, &e->inode->disk->rec.id, e->chunk, version, &expected,
-			    e->asked, e->data, got);
+			    e->asked, to, got);
 	if (!error || error == -ENODATA)
 		sealing_learn(known, head, *got & ~in_flux);
 	return error;
 }
 
-static void piece_came(struct cache_entry *e, const struct chunk_head *head, uint32_t got)
+static void fetch_came(struct fetch *f, const struct chunk_head *head, uint32_t got)
 {
-	struct worker *w = e->store->owner;
-
-	worker_count(w, e->inode, fetch_bytes, head->body_bytes);
-	worker_count(w, e->inode, fetch_raw_bytes,
-		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
-	store_piece(e, got);
-	store_turn(e->store);
-}
-
-static void piece_unpacked(void *owner, const struct chunk_head *head, uint32_t got, int error)
-{
-	struct fetch *f = owner;
 	struct cache_entry *e = f->arg;
 
-	e->beside = 0;
-	if (!error)
-		piece_came(e, head, got);
-	fetch_looked(f, error);
-}
-
-/* Gives most of a chunk, one of several on their way, to another thread to decode. False: the front decodes it. */
-static bool piece_give(struct cache_entry *e, const struct chunk_head *head, const uint8_t *body)
-{
-	struct worker *w = e->store->owner;
-	uint32_t pages = chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	const struct unpack_piece piece = {
-		.region = e->inode->disk->rec.id,
-		.chunk = e->chunk,
-		.zero_pages = e->asked & ~e->valid, /* what is here already stays as it is */
-		.to = e->data,
-		.done = piece_unpacked,
-		.owner = &e->fetch,
-	};
-
-	if (sealing_sealer(w, e->inode) || e->beside || e->fetch.here || e->valid & pages ||
-	    !unpack_pays(pages, e->store->cache.fetching, false) || !unpack_give(w->unpack, &piece, head, body))
-		return false;
-	e->beside = pages;
-	return true;
+	part_count(e->store->owner, e->inode, head, got);
+	store_piece(e, got);
+	store_turn(e->store);
 }
 
 static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
@@ -166,24 +133,24 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 {
 	struct cache_entry *e = f->arg;
 	struct worker *w = e->store->owner;
-	uint32_t got = 0;
-	int error;
+	const struct part part = {
+		.fetch = f,
+		.inode = e->inode,
+		.chunk = e->chunk,
+		.asked = e->asked,
+		.here = e->valid,
+		.data = e->data,
+		.fetching = e->store->cache.fetching,
+		.open = sealing_sealer(w, e->inode) ? part_open : NULL,
+	};
+	uint32_t got;
+	int error = part_take(w, &part, version, head, body, &got); /* (no older than what was asked for) */
 
 	(void)conn;
-	if (piece_give(e, head, body))
-		return FETCH_LATER;
-	if (e->beside)
-		unpack_finish(w->unpack, f);
-	if (sealing_sealer(w, e->inode))
-		error = piece_open(e, version, head, body, &got);
-	else /* (no older than what was asked for) */
-		error = chunk_decode(w->codec, head, body, &e->inode->disk->rec.id, e->chunk, e->asked, e->data, &got);
-	if (error < 0 && error != -ENODATA) {
-		/* All that it listed, and no more: what another copy has brought of the chunk stays. */
+	if (error < 0 && error != -ENODATA) /* all that it listed, and no more: what another copy has brought stays */
 		store_spoilt(e, chunk_pages_of_blocks(head->block_shift, head->block_mask));
-		return error;
-	}
-	piece_came(e, head, got);
+	else if (error != FETCH_LATER)
+		fetch_came(f, head, got);
 	return error;
 }
 
@@ -202,8 +169,8 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 
 	e->fetch.piece = fetch_piece;
 	e->fetch.done = fetch_done;
+	e->fetch.came = fetch_came;
 	e->fetch.arg = e;
-	e->beside = 0;
 	e->fetch.deadline_ns = pool_deadline(w->opts);
 	e->fetch.what.page_mask = e->asked;
 	e->fetch.what.want_page = (uint8_t)want_page;

@@ -310,6 +310,7 @@ static void all_again(struct fetch *f)
 static void beside_begin(struct fetch *f)
 {
 	f->later = 0;
+	f->beside = 0;
 	f->over = f->spoilt = f->here = false;
 }
 
@@ -519,7 +520,10 @@ void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_
 
 void fetch_cancel(struct fetch *f)
 {
-	fetch_end(f, -ECANCELED);
+	if (!f->ended)
+		fetch_end(f, -ECANCELED);
+	else if (f->over)
+		f->result = -ECANCELED;
 }
 
 uint64_t fetches_tick(struct fetches *fs, uint64_t now_ns)

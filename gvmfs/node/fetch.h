@@ -65,6 +65,8 @@ struct fetch {
 	 * can change: the fetch goes on, and ends with this error. Or it returns FETCH_LATER, unless `here` is set. */
 	int (*piece)(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		     const uint8_t *body);
+	/* Called with the pages of a part for which `piece` returned FETCH_LATER, once they are decoded (part.h). */
+	void (*came)(struct fetch *f, const struct chunk_head *head, uint32_t got);
 	/* Called once, not from within fetch_begin(), with 0 or a negative errno. */
 	void (*done)(struct fetch *f, int result);
 	void *arg;
@@ -88,6 +90,7 @@ struct fetch {
 	int lacks;	    /* 0, or why one of the others could not be had */
 	bool ended;
 	unsigned later; /* parts that another thread decodes; done() waits for them: */
+	uint32_t beside; /* for part.h: the chunk's pages that it may be writing meanwhile */
 	bool over;	/* the nodes have answered, with `result` */
 	int result;
 	bool spoilt;	/* one of these parts does not verify, or is lost: the chunk is asked for once more */
@@ -126,7 +129,8 @@ void fetch_newest_begin(struct fetches *fs, struct fetch *f, const struct fetch_
 			unsigned slot);
 /* The outcome of a part for which `piece` returned FETCH_LATER, as `piece` would have returned it. May call done(). */
 void fetch_looked(struct fetch *f, int error);
-/* Ends the fetch early: done() runs at once, with -ECANCELED. No other thread may be decoding a part of it. */
+/* Ends the fetch early: done() runs at once, with -ECANCELED, or when no other thread is decoding a part of it any more.
+ * Does nothing if it has run. */
 void fetch_cancel(struct fetch *f);
 
 /* How long to wait for a node's answer before the next node is asked. */

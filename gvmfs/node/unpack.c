@@ -19,7 +19,6 @@ int unpack_init(struct unpack *u, struct chunk_codec *codec)
 		STAILQ_INSERT_TAIL(&u->free, &u->job[i], entry);
 	pthread_mutex_init(&u->lock, NULL);
 	pthread_cond_init(&u->more, NULL);
-	pthread_cond_init(&u->less, NULL);
 	u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return u->event_fd < 0 ? -errno : 0;
 }
@@ -40,7 +39,6 @@ static struct unpack_job *job_begin(struct unpack *u)
 	if (!job)
 		return NULL;
 	STAILQ_REMOVE_HEAD(&u->todo, entry);
-	job->state = UNPACK_RUNNING;
 	atomic_fetch_sub(&u->queued, 1);
 	return job;
 }
@@ -50,10 +48,8 @@ static void job_over(struct unpack *u, struct unpack_job *job)
 {
 	uint64_t one = 1;
 
-	job->state = UNPACK_DONE;
 	STAILQ_INSERT_TAIL(&u->over, job, entry);
 	atomic_fetch_add(&u->ended, 1);
-	pthread_cond_signal(&u->less);
 	if (!u->wakes)
 		return;
 	u->wakes = false;
@@ -117,7 +113,6 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 	job->head = *head;
 	memcpy(job->body, body, head->body_bytes);
 	pthread_mutex_lock(&u->lock);
-	job->state = UNPACK_QUEUED;
 	STAILQ_INSERT_TAIL(&u->todo, job, entry);
 	atomic_fetch_add(&u->queued, 1);
 	wake = u->idle;
@@ -127,22 +122,12 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 	return true;
 }
 
-/* done() may end other jobs (unpack_finish()): for those calls this one is none any more, though it gets its
- * next piece only after done() has returned. */
 static void job_end(struct unpack *u, struct unpack_job *job)
 {
-	job->state = UNPACK_FREE;
 	job->piece.done(job->piece.owner, &job->head, job->got, job->error);
 	STAILQ_INSERT_HEAD(&u->free, job, entry);
 	assert(u->under_way);
 	u->under_way--;
-}
-
-/* Called with the lock. */
-static void job_take_over(struct unpack *u, struct unpack_job *job)
-{
-	STAILQ_REMOVE(&u->over, job, unpack_job, entry);
-	atomic_fetch_sub(&u->ended, 1);
 }
 
 unsigned unpack_collect(struct unpack *u)
@@ -154,7 +139,8 @@ unsigned unpack_collect(struct unpack *u)
 
 		pthread_mutex_lock(&u->lock);
 		job = STAILQ_FIRST(&u->over);
-		job_take_over(u, job);
+		STAILQ_REMOVE_HEAD(&u->over, entry);
+		atomic_fetch_sub(&u->ended, 1);
 		pthread_mutex_unlock(&u->lock);
 		job_end(u, job);
 		n++;
@@ -176,39 +162,6 @@ bool unpack_help(struct unpack *u)
 	job_run(u->own, job);
 	job_end(u, job);
 	return true;
-}
-
-/* Takes a job, if it is the owner's, out of its list, and waits until no thread decodes it. UNPACK_FREE: it is not the
- * owner's; UNPACK_QUEUED: nobody has begun it; UNPACK_DONE or UNPACK_RUNNING: it is decoded. */
-static enum unpack_state job_take(struct unpack *u, struct unpack_job *job, const void *owner)
-{
-	enum unpack_state state;
-
-	pthread_mutex_lock(&u->lock);
-	state = job->piece.owner == owner ? job->state : UNPACK_FREE;
-	if (state == UNPACK_QUEUED) {
-		STAILQ_REMOVE(&u->todo, job, unpack_job, entry);
-		atomic_fetch_sub(&u->queued, 1);
-	} else if (state != UNPACK_FREE) {
-		while (job->state == UNPACK_RUNNING)
-			pthread_cond_wait(&u->less, &u->lock);
-		job_take_over(u, job);
-	}
-	pthread_mutex_unlock(&u->lock);
-	return state;
-}
-
-void unpack_finish(struct unpack *u, const void *owner)
-{
-	for (struct unpack_job *job = u->job; u->under_way && job != u->job + UNPACK_JOBS; job++) {
-		enum unpack_state state = job_take(u, job, owner);
-
-		if (state == UNPACK_FREE)
-			continue;
-		if (state == UNPACK_QUEUED)
-			job_run(u->own, job);
-		job_end(u, job);
-	}
 }
 
 bool unpack_may_sleep(struct unpack *u)

@@ -8,8 +8,8 @@
  * the front has nothing else to do, the front decodes itself. So nothing is lost where that thread gets no CPU.
  *
  * A job goes from `free` to `todo` (unpack_give()), to a thread that decodes it, and to `over`; done() is called by the
- * front alone, and the job is free again. All calls are the front thread's. The other thread is made when it is first
- * needed.
+ * front alone, and the job is free again. All calls are the front thread's, and none waits for the other thread, which
+ * is made when it is first needed.
  */
 #ifndef GVMFS_UNPACK_H
 #define GVMFS_UNPACK_H
@@ -29,18 +29,15 @@ struct unpack_piece {
 	uint64_t chunk;
 	uint32_t zero_pages; /* as for chunk_decode(), and: */
 	uint8_t *to;
-	/* From unpack_collect(), unpack_help() or unpack_finish(): chunk_decode()'s outcome. */
+	/* From unpack_collect() or unpack_help(): chunk_decode()'s outcome. */
 	void (*done)(void *owner, const struct chunk_head *head, uint32_t got, int error);
 	void *owner;
 };
-
-enum unpack_state { UNPACK_FREE, UNPACK_QUEUED, UNPACK_RUNNING, UNPACK_DONE };
 
 struct unpack_job {
 	struct unpack_piece piece;
 	struct chunk_head head;
 	uint8_t *body;
-	enum unpack_state state; /* under lock */
 	uint32_t got;
 	int error;
 	STAILQ_ENTRY(unpack_job) entry;
@@ -50,7 +47,7 @@ STAILQ_HEAD(unpack_jobs, unpack_job);
 struct unpack {
 	int event_fd; /* readable after unpack_may_sleep(), when something is done */
 	struct chunk_codec *own, *other; /* the front's, the other thread's */
-	unsigned under_way; /* jobs that are not FREE */
+	unsigned under_way; /* jobs that are not in `free` */
 	bool started; /* there is the other thread */
 	bool refused; /* it could not be made: the front decodes everything */
 	struct unpack_job job[UNPACK_JOBS];
@@ -58,7 +55,6 @@ struct unpack {
 	atomic_uint queued, ended; /* jobs in `todo` and in `over`; changed under lock */
 	pthread_mutex_t lock;
 	pthread_cond_t more; /* `todo` has a job */
-	pthread_cond_t less; /* the other thread has ended one */
 	struct unpack_jobs todo, over; /* under lock, as are the next ones */
 	bool idle;  /* the other thread waits for `more` */
 	bool wakes; /* the front sleeps: who ends a job writes to event_fd */
@@ -82,8 +78,6 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 unsigned unpack_collect(struct unpack *u);
 /* Decodes a piece that was not begun yet. False: there is none. */
 bool unpack_help(struct unpack *u);
-/* Ends all of the owner's: done() is called for each. */
-void unpack_finish(struct unpack *u, const void *owner);
 /* The front wants to sleep: event_fd will wake it up. False: something is done already. */
 bool unpack_may_sleep(struct unpack *u);
 #endif

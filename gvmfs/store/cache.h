@@ -46,7 +46,6 @@ struct cache_entry {
 	uint32_t asked;	     /* pages of the GET in flight */
 	uint32_t stale;	     /* of `asked`: pages written since the GET was sent */
 	uint32_t late;	     /* wanted by READs that came after the GET was sent: fetched once more */
-	uint32_t beside;     /* for gvmfs: pages that another thread is decoding (node/unpack.h) */
 	bool fetching;
 	bool over;	     /* the GET has ended, and the turn has not handled it yet; */
 	int error;	     /* with this result */

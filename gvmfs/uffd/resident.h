@@ -160,7 +160,6 @@ struct chunk_list {
 /* A GET in flight for a chunk that is FILLING. */
 struct resident_fetch {
 	struct fetch fetch;
-	uint32_t beside; /* for gvmfs: pages that another thread is decoding (node/unpack.h) */
 	struct resident *r; /* NULL: free */
 	uint64_t chunk;
 	uint32_t asked;	  /* pages */

@@ -82,7 +82,7 @@ struct resident_env {
 	void (*get)(struct resident *r, struct resident_fetch *f, unsigned want_page);
 	/* From gather(true) on they are not sent yet; gather(false) sends them, together. */
 	void (*gather)(struct resident *r, bool on);
-	/* Cancels that GET. */
+	/* Cancels that GET: resident_fetched() may come at once, or later. */
 	void (*get_cancel)(struct resident *r, struct resident_fetch *f);
 	/* Fills in the flush's destination and gives it to a writer: resident_flushed() comes once. */
 	void (*send)(struct resident *r, struct flush *f);

@@ -221,7 +221,7 @@ static void fetch_free(struct resident_fetch *f)
 void fetches_cancel(struct resident *r)
 {
 	for (unsigned i = 0; i < r->rs->fetches_used && r->fetches; i++)
-		if (r->rs->fetches[i].r == r)
+		if (r->rs->fetches[i].r == r && !r->rs->fetches[i].over)
 			r->env->get_cancel(r, &r->rs->fetches[i]);
 }
 

@@ -2,9 +2,9 @@
 /* resident_nodes.c - gvmfs's functions of resident_env.h: the nodes, for the decisions of the fast
  * path; and the events from them. */
 #include "base/mutant.h"
+#include "node/part.h"
 #include "node/pool.h"
 #include "node/region_fetch.h"
-#include "node/unpack.h"
 #include "resident.h"
 #include "resident_calls.h"
 #include "state/sealing.h"
@@ -14,107 +14,66 @@
 #include "store/store.h"
 
 #include <errno.h>
-#include <string.h>
 
-/* If a request was sent again, or to another node too, pages arrive twice. A page that arrived
- * before may just be copied into the client's memory, so its place in f->data is not written again. */
-static int piece_decode(struct resident_fetch *f, uint64_t version, const struct chunk_head *head,
-			const uint8_t *body, uint32_t *got)
+/* A writer that is just sending this chunk sends other pages than these: the node's copies of these do not change
+ * meanwhile. */
+static int part_open(const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+		     uint8_t *to, uint32_t *got)
 {
-	static uint8_t twice[GVM_CHUNK_BYTES];
 	static const struct seal_known nothing;
-	struct resident *r = f->r;
-	const struct gvm_id *region = &r->inode->disk->rec.id;
-	struct sealer *sealer = sealing_sealer(r->w, r->inode);
-	struct seal_known *known = sealing_known(r->inode, f->chunk);
-	bool again = f->decoded & chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	uint8_t *to = again ? twice : f->data;
-	int error;
+	const struct worker *w = ((struct resident_fetch *)p->fetch->arg)->r->w;
+	struct seal_known *known = sealing_known(p->inode, p->chunk);
+	int error = seal_decode(w->sealer, w->codec, head, body, &p->inode->disk->rec.id, p->chunk, version,
+				known ? known : &nothing, p->asked, to, got);
 
-	/* A writer that is just sending this chunk sends other pages than these: the node's copies
-	 * of these do not change meanwhile. */
-	if (sealer)
-		error = seal_decode(sealer, r->w->codec, head, body, region, f->chunk, version,
-				    known ? known : &nothing, f->asked, to, got);
-	else
-		error = chunk_decode(r->w->codec, head, body, region, f->chunk, f->asked, to, got);
-	if (error && mutant("rot-believed")) {
-		*got = f->asked;
-		error = 0;
-	}
 	if (!error || error == -ENODATA)
-		sealing_learn(sealer ? known : NULL, head, *got);
-	for (unsigned p = 0; (!error || error == -ENODATA) && again && p < GVM_CHUNK_PAGES; p++)
-		if (*got & ~f->decoded & 1u << p)
-			memcpy(f->data + p * GVM_PAGE_BYTES, twice + p * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+		sealing_learn(known, head, *got);
 	return error;
 }
 
-static void piece_count(const struct resident *r, const struct chunk_head *head, uint32_t got)
+static void fetch_came(struct fetch *fetch, const struct chunk_head *head, uint32_t got)
 {
-	worker_count(r->w, r->inode, fetch_bytes, head->body_bytes);
-	worker_count(r->w, r->inode, fetch_raw_bytes,
-		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
-}
-
-static void piece_unpacked(void *owner, const struct chunk_head *head, uint32_t got, int error)
-{
-	struct fetch *fetch = owner;
 	struct resident_fetch *f = fetch->arg;
 
-	f->beside = 0;
-	if (!error) {
-		piece_count(f->r, head, got);
-		resident_piece(f, got);
-	}
-	fetch_looked(fetch, error);
+	part_count(f->r->w, f->r->inode, head, got);
+	resident_piece(f, got);
 }
 
-/* Gives most of a chunk that nobody waits for, one of several on their way, to another thread to decode. False:
- * the front decodes it. */
-static bool piece_give(struct resident_fetch *f, const struct chunk_head *head, const uint8_t *body)
-{
-	struct resident *r = f->r;
-	uint32_t pages = chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	const struct unpack_piece piece = {
-		.region = r->inode->disk->rec.id,
-		.chunk = f->chunk,
-		.zero_pages = f->asked & ~f->decoded, /* what is here already stays as it is */
-		.to = f->data,
-		.done = piece_unpacked,
-		.owner = &f->fetch,
-	};
-
-	if (sealing_sealer(r->w, r->inode) || f->beside || f->fetch.here || f->decoded & pages ||
-	    !unpack_pays(pages, r->rs->fetching, f->waited) || !unpack_give(r->w->unpack, &piece, head, body))
-		return false;
-	f->beside = pages;
-	return true;
-}
-
+/* If a request was sent again, or to another node too, pages arrive twice. One that arrived before may just be copied into
+ * the client's memory. */
 static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		       const uint8_t *body)
 {
 	struct resident_fetch *f = fetch->arg;
 	struct resident *r = f->r;
-	uint32_t got = 0;
-	int error;
+	const struct part part = {
+		.fetch = fetch,
+		.inode = r->inode,
+		.chunk = f->chunk,
+		.asked = f->asked,
+		.here = f->decoded,
+		.fixed = f->decoded,
+		.data = f->data,
+		.fetching = r->rs->fetching,
+		.waited = f->waited,
+		.open = sealing_sealer(r->w, r->inode) ? part_open : NULL,
+	};
+	uint32_t got;
+	int error = part_take(r->w, &part, version, head, body, &got); /* not older than the version asked for */
 
-	if (piece_give(f, head, body))
-		return FETCH_LATER;
-	if (f->beside)
-		unpack_finish(r->w->unpack, fetch);
-	error = piece_decode(f, version, head, body, &got); /* not older than the version asked for */
-	if (error < 0 && error != -ENODATA)
+	if (error < 0 && mutant("rot-believed")) {
+		got = f->asked;
+		error = 0;
+	}
+	if (error == FETCH_LATER || (error < 0 && error != -ENODATA))
 		return error;
-	piece_count(r, head, got);
 	/* A page that a fault waits for is mapped before the rest of the connection's input is
 	 * read. */
 	if (got & f->waited) {
 		gvm_conn_pause(conn);
 		r->rs->paused = true;
 	}
-	resident_piece(f, got);
+	fetch_came(fetch, head, got);
 	return error;
 }
 
@@ -127,8 +86,8 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 {
 	f->fetch.piece = fetch_piece;
 	f->fetch.done = fetch_done;
+	f->fetch.came = fetch_came;
 	f->fetch.arg = f;
-	f->beside = 0;
 	f->fetch.deadline_ns = pool_deadline(r->w->opts);
 	f->fetch.what.page_mask = f->asked;
 	f->fetch.what.want_page = (uint8_t)want_page;
@@ -146,8 +105,7 @@ void env_gather(struct resident *r, bool on)
 
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
 {
-	if (f->beside)
-		unpack_finish(r->w->unpack, &f->fetch);
+	(void)r;
 	fetch_cancel(&f->fetch);
 }
 

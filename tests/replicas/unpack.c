@@ -1,5 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* unpack.c - node/unpack.h without a thread: what it takes is decoded when the worker collects, one part each time. */
+/*
+ * unpack.c - node/unpack.h without a thread: what it takes is decoded when the worker collects, one part each time. Until then
+ * the pages that it will write hold what no page does, and nothing else may write there, or take anything from there.
+ */
 #include "cluster.h"
 
 #include "node/unpack.h"
@@ -17,11 +20,42 @@ static struct {
 
 static unsigned asked;
 
+#define BUSY_BYTE 0xb5
+
 void unpack_begin(void)
 {
 	for (unsigned i = 0; i < JOBS; i++)
 		job[i].taken = false;
 	asked = 0;
+}
+
+/* The pages that are written, one after the other. */
+static uint8_t *page_next(unsigned i, unsigned *p)
+{
+	uint32_t pages = chunk_pages_of_blocks(job[i].head.block_shift, job[i].head.block_mask) |
+			 (job[i].head.zero_map & job[i].piece.zero_pages);
+
+	while (*p < GVM_CHUNK_PAGES && !(pages >> *p & 1))
+		++*p;
+	return *p < GVM_CHUNK_PAGES ? job[i].piece.to + (*p)++ * GVM_PAGE_BYTES : NULL;
+}
+
+static void pages_busy(unsigned i)
+{
+	unsigned p = 0;
+
+	for (uint8_t *page; (page = page_next(i, &p));)
+		memset(page, BUSY_BYTE, GVM_PAGE_BYTES);
+}
+
+static void pages_look(unsigned i)
+{
+	unsigned p = 0;
+
+	for (uint8_t *page; (page = page_next(i, &p));)
+		for (unsigned b = 0; b < GVM_PAGE_BYTES; b++)
+			if (page[b] != BUSY_BYTE)
+				world_wrong("the front writes where another thread decodes");
 }
 
 bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struct chunk_head *head, const uint8_t *body)
@@ -38,6 +72,7 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 	job[i].head = *head;
 	memcpy(job[i].body, body, head->body_bytes);
 	job[i].taken = true;
+	pages_busy(i);
 	wires_news++;
 	return true;
 }
@@ -46,7 +81,10 @@ static void job_end(unsigned i)
 {
 	const struct unpack_piece piece = job[i].piece;
 	uint32_t got = 0;
-	int error = chunk_decode(NULL, &job[i].head, job[i].body, &piece.region, piece.chunk, piece.zero_pages, piece.to, &got);
+	int error;
+
+	pages_look(i);
+	error = chunk_decode(NULL, &job[i].head, job[i].body, &piece.region, piece.chunk, piece.zero_pages, piece.to, &got);
 
 	job[i].taken = false;
 	piece.done(piece.owner, &job[i].head, got, error);
@@ -61,12 +99,4 @@ unsigned unpack_collect(struct unpack *u)
 			return 1;
 		}
 	return 0;
-}
-
-void unpack_finish(struct unpack *u, const void *owner)
-{
-	(void)u;
-	for (unsigned i = 0; i < JOBS; i++)
-		if (job[i].taken && job[i].piece.owner == owner)
-			job_end(i);
 }

@@ -280,7 +280,7 @@ static void put_wires(void)
 
 		put(f->r ? (uint64_t)f->asked << 32 | f->decoded : 0);
 		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 2 | (uint64_t)f->replay << 1 | f->ahead : 0);
-		put(f->r ? (uint64_t)g->left << 32 | g->under_way | g->served << 1 : 0);
+		put(f->r ? (uint64_t)g->left << 32 | g->under_way | g->served << 1 | g->cancelled << 2 : 0);
 		put(f->r && g->served ? g->content[NEAR] ^ g->content[FAR] << 8 : 0);
 		put_seal(f->r && g->served ? g->seal[NEAR] : 0);
 		put_seal(f->r && g->served ? g->seal[FAR] : 0);

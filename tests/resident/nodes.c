@@ -92,7 +92,15 @@ void env_gather(struct resident *r, bool on)
 
 void env_get_cancel(struct resident *r, struct resident_fetch *f)
 {
-	world.get[f - r->rs->fetches].under_way = false;
+	struct get *get = &world.get[f - r->rs->fetches];
+
+	if (!get->under_way || get->cancelled)
+		world_wrong("a GET is cancelled that has ended");
+	if (get->served && get->left) { /* another thread is at it */
+		get->cancelled = true;
+		return;
+	}
+	get->under_way = false;
 	resident_fetched(f, -ECANCELED);
 }
 
@@ -292,10 +300,10 @@ static bool end(const struct event *e)
 {
 	struct get *get = &world.get[e->a];
 
-	if (!get->under_way || !get->served || get->left)
+	if (!get->under_way || !get->served || (get->left && !get->cancelled))
 		return false;
 	get->under_way = false;
-	resident_fetched(&world.rs.fetches[e->a], 0);
+	resident_fetched(&world.rs.fetches[e->a], get->cancelled ? -ECANCELED : 0);
 	return true;
 }
 
@@ -303,7 +311,7 @@ static bool resend(const struct event *e)
 {
 	struct get *get = &world.get[e->a];
 
-	if (!get->under_way || !get->served)
+	if (!get->under_way || !get->served || get->cancelled)
 		return false;
 	get->served = false;
 	get->left = world.rs.fetches[e->a].asked;

@@ -90,6 +90,7 @@ struct pin {
 /* A GET on its way. */
 struct get {
 	bool under_way, served;
+	bool cancelled; /* another thread decodes what is left: it ends when that has */
 	uint32_t left; /* pages that have not come back yet */
 	uint64_t content[GVM_CHUNK_PAGES];
 	uint64_t seal[GVM_CHUNK_PAGES];

@@ -694,7 +694,40 @@ static void an_error_of_the_node_comes_after_what_is_looked_at_beside(void)
 	CHECK_EQ(conns[0].asked, 1);
 }
 
+/* Its buffer is the other thread's until that has ended. */
+static void a_cancelled_fetch_waits_for_what_is_looked_at_beside(void)
+{
+	for (unsigned answered = 0; answered < 2; answered++)
+		for (unsigned spoilt = 0; spoilt < 2; spoilt++) {
+			begin(2);
+			piece_says = FETCH_LATER;
+			CHECK_EQ(piece_comes(0), 0);
+			if (answered)
+				answer(0, 0);
+			fetch_cancel(&fetch);
+			fetch_cancel(&fetch);
+			CHECK_EQ(ends, 0);
+			fetch_looked(&fetch, spoilt ? -EBADMSG : 0);
+			CHECK_EQ(ends, 1);
+			CHECK_EQ(result, -ECANCELED);
+			CHECK_EQ(conns[0].asked, 1);
+			fetch_cancel(&fetch);
+			CHECK_EQ(ends, 1);
+		}
+}
+
+static void a_fetch_that_has_ended_is_not_cancelled(void)
+{
+	begin(2);
+	answer(0, 0);
+	fetch_cancel(&fetch);
+	CHECK_EQ(ends, 1);
+	CHECK_EQ(result, 0);
+}
+
 static const struct check_test tests[] = {
+	{"a-cancelled-fetch-waits-for-what-is-looked-at-beside", a_cancelled_fetch_waits_for_what_is_looked_at_beside},
+	{"a-fetch-that-has-ended-is-not-cancelled", a_fetch_that_has_ended_is_not_cancelled},
 	{"what-is-looked-at-beside-is-waited-for", what_is_looked_at_beside_is_waited_for},
 	{"what-was-looked-at-beside-and-is-wrong-is-asked-for-again", what_was_looked_at_beside_and_is_wrong_is_asked_for_again},
 	{"an-error-of-the-node-comes-after-what-is-looked-at-beside",

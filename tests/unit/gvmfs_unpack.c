@@ -113,30 +113,8 @@ static void what_is_damaged_is_told(void)
 	CHECK_EQ(owner[3].error, -EBADMSG);
 }
 
-static void what_is_wanted_at_once_is_ended(void)
-{
-	for (unsigned round = 0; round < 30; round++) {
-		unsigned first = (unsigned)check_random_below(UNPACK_JOBS);
-
-		begin();
-		for (unsigned c = 0; c < UNPACK_JOBS; c++)
-			CHECK(give(c));
-		CHECK(!give(UNPACK_JOBS));
-		for (unsigned i = 0; i < UNPACK_JOBS; i++) {
-			unsigned c = (first + 5 * i) % UNPACK_JOBS;
-
-			unpack_finish(&unpack, &owner[c]);
-			is_right(c);
-		}
-		CHECK_EQ(unpack.under_way, 0);
-		unpack_finish(&unpack, &owner[0]);
-		CHECK(!unpack_collect(&unpack) && !unpack_help(&unpack) && unpack_may_sleep(&unpack));
-	}
-}
-
 static const struct check_test tests[] = {
 	{"what-is-given-comes-back-decoded", what_is_given_comes_back_decoded},
 	{"what-is-damaged-is-told", what_is_damaged_is_told},
-	{"what-is-wanted-at-once-is-ended", what_is_wanted_at_once_is_ended},
 };
 CHECK_MAIN(tests)

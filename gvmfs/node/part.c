@@ -1,0 +1,81 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* part.c - see part.h. */
+#include "part.h"
+
+#include "base/mutant.h"
+#include "state/worker.h"
+#include "unpack.h"
+
+#include <errno.h>
+#include <string.h>
+
+static void unpacked(void *owner, const struct chunk_head *head, uint32_t got, int error)
+{
+	struct fetch *f = owner;
+
+	f->beside = 0;
+	if (!error)
+		f->came(f, head, got);
+	fetch_looked(f, error);
+}
+
+/* Gives most of a chunk that nobody waits for, one of several on their way, to another thread to decode. False: the front
+ * decodes it. */
+static bool part_give(struct worker *w, const struct part *p, const struct chunk_head *head, const uint8_t *body)
+{
+	uint32_t pages = chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	const struct unpack_piece piece = {
+		.region = p->inode->disk->rec.id,
+		.chunk = p->chunk,
+		.zero_pages = p->asked & ~p->here, /* what is here already stays as it is */
+		.to = p->data,
+		.done = unpacked,
+		.owner = p->fetch,
+	};
+
+	if (p->open || p->fetch->beside || p->fetch->here || p->here & pages ||
+	    !unpack_pays(pages, p->fetching, p->waited) || !unpack_give(w->unpack, &piece, head, body))
+		return false;
+	p->fetch->beside = pages | (head->zero_map & piece.zero_pages);
+	return true;
+}
+
+static void pages_copy(uint8_t *to, const uint8_t *from, uint32_t pages)
+{
+	for (unsigned i = 0; i < GVM_CHUNK_PAGES; i++)
+		if (pages >> i & 1)
+			memcpy(to + i * GVM_PAGE_BYTES, from + i * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+}
+
+int part_take(struct worker *w, const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+	      uint32_t *got)
+{
+	static uint8_t apart[GVM_CHUNK_BYTES];
+	uint32_t beside = p->fetch->beside, stays = p->fixed | (mutant("beside-written") ? 0 : beside);
+	uint32_t brings = chunk_pages_of_blocks(head->block_shift, head->block_mask), zeros = p->asked & ~stays;
+	uint8_t *to = stays & brings ? apart : p->data;
+	int error;
+
+	*got = 0;
+	if (part_give(w, p, head, body))
+		return FETCH_LATER;
+	if (beside && !(p->asked & (brings | head->zero_map) & ~beside)) {
+		*got = mutant("beside-is-here") ? brings : 0;
+		return 0;
+	}
+	error = p->open ? p->open(p, version, head, body, to, got) :
+			  chunk_decode(w->codec, head, body, &p->inode->disk->rec.id, p->chunk, zeros, to, got);
+	if (error < 0 && error != -ENODATA)
+		return error;
+	*got &= ~beside;
+	if (to == apart)
+		pages_copy(p->data, apart, *got & ~stays);
+	return error;
+}
+
+void part_count(struct worker *w, struct inode *inode, const struct chunk_head *head, uint32_t got)
+{
+	worker_count(w, inode, fetch_bytes, head->body_bytes);
+	worker_count(w, inode, fetch_raw_bytes,
+		     GVM_PAGE_BYTES * (uint64_t)__builtin_popcount(got & ~head->zero_map));
+}

@@ -1,0 +1,45 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * part.h - the parts in which a node's answer brings a chunk: each is decoded into the chunk's buffer, by the front or
+ * beside it (unpack.h), and counted.
+ *
+ * The front never waits for the other thread. While that decodes a part, whatever else comes of the chunk is decoded
+ * apart, and the pages that the other thread may be writing are left out: they come from there. If they turn out not to
+ * verify, the fetch asks for the chunk once more (fetch.h).
+ *
+ * Front thread.
+ */
+#ifndef GVMFS_PART_H
+#define GVMFS_PART_H
+
+#include "fetch.h"
+
+#include <stdbool.h>
+
+struct inode;
+struct worker;
+
+/* What a part is of. */
+struct part {
+	struct fetch *fetch;
+	struct inode *inode;
+	uint64_t chunk;
+	uint32_t asked; /* pages */
+	uint32_t here;	/* pages that are in `data`: a part that has some is decoded here */
+	uint32_t fixed; /* pages of `data` that may be in use, so they are not written again */
+	uint8_t *data;	/* of the chunk */
+	unsigned fetching; /* GETs under way beside this one, and this one */
+	bool waited;	   /* an access waits for pages of the chunk */
+	/* Opens a sealed part, as chunk_decode() does a plain one; NULL: it is plain. */
+	int (*open)(const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+		    uint8_t *to, uint32_t *got);
+};
+
+/* Takes a part, from fetch->piece(). 0 and in *got the pages that `data` has by it; -ENODATA, and the same, if some are
+ * lost; FETCH_LATER: fetch->came() tells of them; or another negative errno: nothing is to be used. */
+int part_take(struct worker *w, const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
+	      uint32_t *got);
+/* Counts what has come. */
+void part_count(struct worker *w, struct inode *inode, const struct chunk_head *head, uint32_t got);
+
+#endif

@@ -1,0 +1,169 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/* gvmfs_part.c - what comes of a chunk while another thread decodes a part of it. That thread stands still here. */
+#include "check.h"
+#include "codec.h"
+#include "node/part.h"
+#include "node/unpack.h"
+#include "state/worker.h"
+
+#include <errno.h>
+#include <stdatomic.h>
+
+#define MIDDLE 0x03ffffc0u /* pages that are decoded beside */
+
+static struct gvm_id region;
+static struct journal_super super;
+static struct journal journal = {.super = &super};
+static struct stats stats;
+static struct journal_inode disk;
+static struct inode inode = {.disk = &disk, .stats = &stats};
+static struct worker worker = {.journal = &journal};
+static struct fetch fetch;
+static uint8_t data[GVM_CHUNK_BYTES], want[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES];
+static struct chunk_head head;
+static struct unpack_piece given;
+static unsigned jobs, looks;
+static uint32_t came;
+static int looked;
+
+bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struct chunk_head *h, const uint8_t *b)
+{
+	(void)u;
+	(void)h;
+	(void)b;
+	given = *piece;
+	jobs++;
+	return true;
+}
+
+void fetch_looked(struct fetch *f, int error)
+{
+	CHECK(f == &fetch && !f->beside);
+	looked = error;
+	looks++;
+}
+
+static void pages_came(struct fetch *f, const struct chunk_head *h, uint32_t got)
+{
+	CHECK(f == &fetch && h == &head && !f->beside);
+	came = got;
+}
+
+/* What a node sends of these pages. Of each eight pages one is zeros. */
+static void encode(uint32_t pages)
+{
+	memset(want, 0, sizeof(want));
+	for (unsigned i = 0; i < sizeof(want); i++)
+		want[i] = i / GVM_PAGE_BYTES % 8 == 3 ? 0 : (uint8_t)(1 + i / GVM_PAGE_BYTES + i % 7);
+	chunk_encode(worker.codec, want, chunk_blocks_of_pages(CHUNK_BLOCK_SHIFT, pages), 0, CHUNK_BLOCK_SHIFT, &region, 7, &head,
+		     body);
+}
+
+static struct part part(void)
+{
+	return (struct part){
+		.fetch = &fetch, .inode = &inode, .chunk = 7, .asked = ~0u, .data = data, .fetching = 2, .waited = true};
+}
+
+/* MIDDLE is given away, and the other thread does not go on with it. */
+static void begin(void)
+{
+	struct part p = part();
+	uint32_t got;
+
+	if (!worker.codec)
+		worker.codec = chunk_codec_create();
+	CHECK(worker.codec);
+	memset(&fetch, 0, sizeof(fetch));
+	fetch.came = pages_came;
+	memset(data, 0x5a, sizeof(data));
+	jobs = looks = 0;
+	came = 0;
+	looked = 1;
+	p.waited = false;
+	encode(MIDDLE);
+	CHECK_EQ(part_take(&worker, &p, 1, &head, body, &got), FETCH_LATER);
+	CHECK(jobs == 1 && given.to == data && fetch.beside == (MIDDLE | (head.zero_map & given.zero_pages)));
+}
+
+static void pages_are(uint32_t pages, bool right)
+{
+	for (unsigned i = 0; i < sizeof(data); i++)
+		if (pages >> i / GVM_PAGE_BYTES & 1)
+			CHECK_EQ(data[i], right ? want[i] : 0x5a);
+}
+
+static void what_is_decoded_beside_is_left_out(void)
+{
+	struct part p = part();
+	uint32_t got = 1;
+
+	begin();
+	CHECK_EQ(part_take(&worker, &p, 1, &head, body, &got), 0);
+	CHECK_EQ(got, 0);
+	pages_are(~0u, false);
+	CHECK_EQ(looks, 0);
+	CHECK_EQ(jobs, 1);
+}
+
+static void others_are_taken(void)
+{
+	struct part p = part();
+	uint32_t got, beside;
+
+	begin();
+	beside = fetch.beside;
+	encode(~0u);
+	CHECK_EQ(part_take(&worker, &p, 1, &head, body, &got), 0);
+	CHECK_EQ(got, ~beside);
+	pages_are(~beside, true);
+	pages_are(beside, false);
+	CHECK_EQ(jobs, 1);
+}
+
+static void what_does_not_verify_is_told(void)
+{
+	struct part p = part();
+	uint32_t got;
+
+	begin();
+	encode(~0u);
+	body[head.body_bytes / 2] ^= 1;
+	CHECK_EQ(part_take(&worker, &p, 1, &head, body, &got), -EBADMSG);
+	pages_are(~0u, false);
+}
+
+/* Pages that a client's memory is just being filled from. */
+static void what_may_be_in_use_is_not_written(void)
+{
+	struct part p = part();
+	uint32_t got;
+
+	begin();
+	given.done(given.owner, &head, 0, -EBADMSG);
+	p.here = p.fixed = 0xf;
+	encode(~0u);
+	CHECK_EQ(part_take(&worker, &p, 1, &head, body, &got), 0);
+	CHECK_EQ(got | 0xf, ~0u);
+	pages_are(~0xfu, true);
+	pages_are(0xf, false);
+}
+
+static void what_was_decoded_beside_is_told_once(void)
+{
+	begin();
+	given.done(given.owner, &head, MIDDLE, 0);
+	CHECK(looks == 1 && !looked && came == MIDDLE);
+	begin();
+	given.done(given.owner, &head, 0, -EBADMSG);
+	CHECK(looks == 1 && looked == -EBADMSG && !came);
+}
+
+static const struct check_test tests[] = {
+	{"what-is-decoded-beside-is-left-out", what_is_decoded_beside_is_left_out},
+	{"others-are-taken", others_are_taken},
+	{"what-does-not-verify-is-told", what_does_not_verify_is_told},
+	{"what-may-be-in-use-is-not-written", what_may_be_in_use_is_not_written},
+	{"what-was-decoded-beside-is-told-once", what_was_decoded_beside_is_told_once},
+};
+CHECK_MAIN(tests)
