@@ -35,6 +35,7 @@
 #define SPIN_MIN_NS    2000u
 #define PREEMPTED_NS   100000u /* no two looks are that far apart, but for another thread's turn */
 #define PREEMPTED_PAUSE_NS 20000000u
+#define REST_NS	       15000u
 #define SERVE_MAX      64
 #define LOOK_NS	       50000000ull
 
@@ -143,7 +144,27 @@ static bool is_fetching(const struct worker *w)
 static int nodes_read(struct worker *w)
 {
 	w->residents->paused = false;
+	w->residents->paused_ns = 0;
 	return pool_poll(w->pool) > 0;
+}
+
+/*
+ * Whether the rest of an answer, whose awaited page has been mapped, waits for a moment: the faulter is likely to fault again as soon as
+ * it runs, and the node then looks at that request while the front looks at the rest. Not if other answers may be behind it.
+ */
+static bool rest_waits(struct worker *w, const struct spin *spin)
+{
+	struct residents *rs = w->residents;
+	uint64_t now;
+
+	if (rs->fetching != 1 || w->store->cache.fetching)
+		return false;
+	now = gvm_now_ns();
+	if (now < spin->not_before_ns)
+		return false;
+	if (!rs->paused_ns)
+		rs->paused_ns = now;
+	return now - rs->paused_ns < REST_NS;
 }
 
 /*
@@ -163,6 +184,12 @@ static int serve_some(struct worker *w, struct spin *spin)
 		if (w->residents->count)
 			r += (int)residents_faults_read(w);
 		turns_look();
+		if (w->residents->paused) {
+			if (r)
+				regions_turn(w); /* sends the fault's GET */
+			else if (rest_waits(w, spin))
+				continue;
+		}
 		/* Also between requests: many WRITEs in a row must not hold up an answer that is here. */
 		if ((is_fetching(w) && (!r || found % 4 == 3)) || w->residents->paused)
 			r += nodes_read(w);

@@ -318,6 +318,7 @@ struct residents {
 	unsigned fetching; /* GETs in flight */
 	unsigned replaying; /* of these, those for replays */
 	bool paused;	   /* a connection was paused, with input not looked at: gvm_conn_pause() */
+	uint64_t paused_ns; /* when the front found nothing else to do since; 0: not yet */
 	struct loop faults; /* the faults_fd of each of the front's regions: one call asks all */
 	struct loop_source faults_any; /* that loop, in the front's loop */
 	unsigned faults_read; /* since residents_faults_read() began */
