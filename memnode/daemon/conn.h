@@ -73,6 +73,8 @@ void conns_make_room(struct conns *s);
 void conn_received(struct conn *c, int result);
 void conn_sent(struct conn *c, int result);
 
+/* Whether connections wait for their turn. */
+bool conns_have_turns(const struct conns *s);
 /* Some turns of connections that wait for theirs. True: there are more. */
 bool conns_turns(struct conns *s);
 /* Lets those that wait try again if something was released. */

@@ -16,7 +16,7 @@
 #define HANDSHAKE_NS	 (5 * SECOND)
 #define STALL_NS	 (30 * SECOND) /* without progress of a transfer: the connection is closed */
 #define STALL_PRESSED_NS (5 * SECOND)  /* the same while others wait for its buffers or pins */
-#define TURNS		 4u	       /* between two looks at completions */
+#define TURNS		 4u	       /* between two looks at completions; one, if it is long */
 #define STRANGERS_NS	 50000u	       /* of strangers' turns, between two looks; the last may be a whole handshake */
 #define CLOSING_MAX	 16u	       /* connections beyond the limit, while others end */
 
@@ -100,12 +100,26 @@ static void turn_take(struct conn *c)
 		conn_send(c);
 }
 
+bool conns_have_turns(const struct conns *s)
+{
+	return !TAILQ_EMPTY(&s->turns) || !TAILQ_EMPTY(&s->turns_strangers);
+}
+
+/* A frame with a chunk takes as long as many without. */
+static bool turn_is_long(const struct conn *c)
+{
+	return c->rx_len > CONN_RX_SMALL;
+}
+
 bool conns_turns(struct conns *s)
 {
 	struct conn *c;
+	bool last = false;
 
-	for (unsigned i = 0; i < TURNS && (c = TAILQ_FIRST(&s->turns)); i++)
+	for (unsigned i = 0; i < TURNS && !last && (c = TAILQ_FIRST(&s->turns)); i++) {
+		last = turn_is_long(c);
 		turn_take(c);
+	}
 	if ((c = TAILQ_FIRST(&s->turns_strangers))) {
 		uint64_t until = gvm_now_ns() + STRANGERS_NS;
 
@@ -113,7 +127,7 @@ bool conns_turns(struct conns *s)
 			turn_take(c);
 		while ((c = TAILQ_FIRST(&s->turns_strangers)) && gvm_now_ns() < until);
 	}
-	return !TAILQ_EMPTY(&s->turns) || !TAILQ_EMPTY(&s->turns_strangers);
+	return conns_have_turns(s);
 }
 
 void conns_resume(struct conns *s)

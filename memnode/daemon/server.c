@@ -349,6 +349,9 @@ int server_run(struct server *s)
 		if (s->accept_failed && s->conns.count < open && !s->accepting && !s->finishing)
 			accept_start(s);
 		conns_resume(&s->conns);
+		/* What was quick to answer is sent before those that wait for a turn have theirs. */
+		if (s->io.msgs_used && conns_have_turns(&s->conns))
+			io_submit(&s->io, false);
 	}
 	return 0;
 }
