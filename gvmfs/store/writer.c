@@ -24,21 +24,44 @@
 
 int flush_queue_init(struct flush_queue *q)
 {
+	atomic_init(&q->added, NULL);
+	atomic_init(&q->finished, NULL);
 	pthread_mutex_init(&q->lock, NULL);
 	q->todo = NULL;
 	q->todo_tail = &q->todo;
-	q->finished = NULL;
 	q->finished_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return q->finished_fd < 0 ? -errno : 0;
 }
 
+/* Returns whether the list was empty. The flush is another thread's from then on. */
+static bool list_push(struct flush *_Atomic *list, struct flush *f)
+{
+	struct flush *first = atomic_load(list);
+
+	do
+		f->next = first;
+	while (!atomic_compare_exchange_weak(list, &first, f));
+	return !first;
+}
+
 void flush_queue_add(struct flush_queue *q, struct flush *f)
 {
-	pthread_mutex_lock(&q->lock);
-	f->next = NULL;
-	*q->todo_tail = f;
-	q->todo_tail = &f->next;
-	pthread_mutex_unlock(&q->lock);
+	list_push(&q->added, f);
+}
+
+/* Moves what was added to the end of `todo`, in the order in which it was. Called with the lock. */
+static void queue_update(struct flush_queue *q)
+{
+	struct flush *f = atomic_exchange(&q->added, NULL), *next, *first = NULL, **tail = q->todo_tail;
+
+	if (f)
+		q->todo_tail = &f->next;
+	for (; f; f = next) {
+		next = f->next;
+		f->next = first;
+		first = f;
+	}
+	*tail = first;
 }
 
 /* How many requests to one node this writer may have in flight, so that it has room for other nodes
@@ -71,6 +94,7 @@ static struct flush *queue_take(struct writer *wr)
 	struct flush **link, *f = NULL;
 
 	pthread_mutex_lock(&q->lock);
+	queue_update(q);
 	for (link = &q->todo; *link; link = &(*link)->next) {
 		if (is_waiting_for_share(wr, *link))
 			continue;
@@ -86,16 +110,11 @@ static struct flush *queue_take(struct writer *wr)
 
 struct flush *flush_queue_finished(struct flush_queue *q)
 {
-	struct flush *f;
 	uint64_t count;
 
 	if (read(q->finished_fd, &count, sizeof(count)) < 0)
 		return NULL;
-	pthread_mutex_lock(&q->lock);
-	f = q->finished;
-	q->finished = NULL;
-	pthread_mutex_unlock(&q->lock);
-	return f;
+	return atomic_exchange(&q->finished, NULL);
 }
 
 static uint8_t *flush_body(const struct flush *f)
@@ -124,12 +143,9 @@ static void flush_end(struct flush *f, int result)
 
 	flush_leave(f);
 	f->result = result;
-	pthread_mutex_lock(&q->lock);
-	f->next = q->finished;
-	q->finished = f;
-	pthread_mutex_unlock(&q->lock);
-	if (write(q->finished_fd, &one, sizeof(one)) < 0)
-		return; /* the counter is full, so the descriptor is readable */
+	/* With others in the list the descriptor is readable, or about to be. */
+	if (list_push(&q->finished, f) && write(q->finished_fd, &one, sizeof(one)) < 0)
+		return; /* the counter is full, so it is readable */
 }
 
 static void flush_again(struct flush *f)
@@ -602,7 +618,7 @@ uint64_t writer_turn(struct writer *wr)
 	return due_ns;
 }
 
-/* Called with the queue's lock. */
+/* Called with wr->starts. */
 static void nice_apply(const struct writer *wr)
 {
 	if (wr->tid && setpriority(PRIO_PROCESS, (id_t)wr->tid, wr->nice) < 0)
@@ -623,11 +639,11 @@ static void *writer_thread(void *arg)
 	struct writer *wr = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-writer");
-	pthread_mutex_lock(&wr->queue->lock);
+	pthread_mutex_lock(&wr->starts);
 	wr->tid = gettid();
 	if (wr->nice)
 		nice_apply(wr);
-	pthread_mutex_unlock(&wr->queue->lock);
+	pthread_mutex_unlock(&wr->starts);
 	for (;;) {
 		struct loop_events events;
 
@@ -644,6 +660,7 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 
 	wr->opts = opts;
 	wr->queue = queue;
+	pthread_mutex_init(&wr->starts, NULL);
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
 	TAILQ_INIT(&wr->waits);
 	wr->codec = chunk_codec_create();
@@ -663,10 +680,10 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 
 void writer_nice(struct writer *wr, int nice)
 {
-	pthread_mutex_lock(&wr->queue->lock);
+	pthread_mutex_lock(&wr->starts);
 	wr->nice = nice;
 	nice_apply(wr);
-	pthread_mutex_unlock(&wr->queue->lock);
+	pthread_mutex_unlock(&wr->starts);
 }
 
 void writer_wake(struct writer *wr)

@@ -14,17 +14,20 @@
 #include "sealed.h"
 
 #include <pthread.h>
+#include <stdatomic.h>
 
 #define WRITER_IN_FLIGHT 16 /* flushes in flight in one thread */
 #define WRITER_SHARE_MAX 12u /* of them, to one node, if there are others */
 #define WRITER_BUFFERS	 4u /* of each flush; untouched ones take no memory */
 
-/* Shared by the front and its writers. */
+/* Shared by the front and its writers. The front takes no lock that a writer may hold: others, too, may want the CPU that such a
+ * writer waits for. */
 struct flush_queue {
-	pthread_mutex_t lock;
-	struct flush *todo, **todo_tail; /* lock */
-	struct flush *finished;		 /* lock: outcomes, in no order */
+	struct flush *_Atomic added;	 /* the last one first */
+	struct flush *_Atomic finished;	 /* outcomes, in no order */
 	int finished_fd;		 /* readable when there are outcomes */
+	pthread_mutex_t lock;		 /* the writers': */
+	struct flush *todo, **todo_tail; /* what was added, and no writer has taken yet */
 };
 
 struct writer {
@@ -38,8 +41,9 @@ struct writer {
 	struct loop_source woken;
 	struct loop loop;
 	pthread_t thread;
-	pid_t tid; /* the queue's lock: 0 while the thread is starting */
-	int nice;  /* the queue's lock: the thread's niceness, or what it will have once it runs */
+	pthread_mutex_t starts; /* held by the thread only as it starts */
+	pid_t tid; /* `starts`: 0 while the thread is starting */
+	int nice;  /* `starts`: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	unsigned widest; /* the most nodes that one of them goes to, or of those since there last were none */
 	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that can do without a node that does not answer */
