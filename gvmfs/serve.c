@@ -20,6 +20,7 @@
 #include "node/unpack.h"
 #include "state/closes.h"
 #include "state/lookout.h"
+#include "state/request.h"
 #include "state/worker.h"
 #include "store/pagecache.h"
 #include "store/store.h"
@@ -228,6 +229,12 @@ static uint64_t files_tick(struct worker *w, uint64_t now_ns)
 	return store_tick(w->store, now_ns);
 }
 
+static uint64_t buffers_tick(struct worker *w, uint64_t now_ns)
+{
+	(void)w;
+	return request_tick(now_ns);
+}
+
 static uint64_t fetches_due(struct worker *w, uint64_t now_ns)
 {
 	return fetches_tick(w->fetches, now_ns);
@@ -244,7 +251,7 @@ static uint64_t tick(struct worker *w)
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
 		replicas_tick,	fetches_due,	 files_tick,	  fast_path_tick, handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
-		region_reattach_tick, closes_tick,	scrub_tick, sizes_tick,
+		region_reattach_tick, closes_tick,	scrub_tick, sizes_tick, buffers_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 

@@ -2,18 +2,31 @@
 /* request.c - see request.h. */
 #include "request.h"
 
+#include "base/loop.h"
+
 #include <assert.h>
 #include <errno.h>
 #include <linux/fuse.h>
-#include <stdlib.h>
+#include <sys/mman.h>
+#include <sys/queue.h>
 #include <unistd.h>
 
-/* Unused buffers are kept (up to 8 MiB): for a burst of WRITEs that have to wait, the kernel would otherwise zero new
- * pages for each. */
-#define SPARE_MAX 32
+/* For a burst of WRITEs that have to wait the kernel has to zero the pages of each new buffer, which takes as long as to
+ * copy a WRITE. So unused buffers are kept: a few (8 MiB), and those above them for some ten seconds. */
+#define SPARE_FEW  32u
+#define TIDY_NS	   100000000ull
+#define TIDY_SHARE 256u /* of those above the few one in so many is freed each time, and at most: */
+#define TIDY_MAX   16u
 
-static struct request *spare[SPARE_MAX];
+/* A WRITE's data begin at a page: the kernel copies page by page. */
+#define WRITE_HEAD_BYTES (sizeof(struct fuse_in_header) + sizeof(struct fuse_write_in))
+#define DATA_AT		 (GVM_PAGE_BYTES - WRITE_HEAD_BYTES)
+#define BUFFER_BYTES	 (DATA_AT + REQUEST_BYTES_MAX)
+_Static_assert(sizeof(struct request) <= DATA_AT, "they share a page");
+
+static SLIST_HEAD(, request) spare = SLIST_HEAD_INITIALIZER(spare);
 static unsigned spares;
+static uint64_t tidy_ns = LOOP_NEVER; /* when some of them are freed */
 
 /* Newer than the kernel headers that Debian 12 has; the value is the kernel's ABI. */
 #define UNIQUE_RESEND (1ull << 63)
@@ -22,20 +35,20 @@ static unsigned spares;
  * present, the copy would fail, and the kernel would end the request with EIO instead of resending it. */
 static struct request *request_new(void)
 {
-	struct request *request;
+	struct request *request = SLIST_FIRST(&spare);
 
-	if (spares) {
-		request = spare[--spares];
+	if (request) {
+		SLIST_REMOVE_HEAD(&spare, entry);
+		spares--;
 		request->refs = 1;
 		return request;
 	}
-	request = malloc(sizeof(*request) + REQUEST_BYTES_MAX);
-	if (!request)
+	request = mmap(NULL, BUFFER_BYTES, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
+	if (request == MAP_FAILED)
 		return NULL;
-	*request = (struct request){ .refs = 1 };
-	for (size_t at = 0; at < REQUEST_BYTES_MAX; at += GVM_PAGE_BYTES)
-		((volatile uint8_t *)request->data)[at] = 0;
-	((volatile uint8_t *)request->data)[REQUEST_BYTES_MAX - 1] = 0;
+	*request = (struct request){ .refs = 1, .data = (uint8_t *)request + DATA_AT };
+	for (size_t at = DATA_AT; at < BUFFER_BYTES; at += GVM_PAGE_BYTES)
+		((volatile uint8_t *)request)[at] = 0;
 	return request;
 }
 
@@ -53,10 +66,30 @@ void request_put(struct request *request)
 	assert(request->refs);
 	if (--request->refs)
 		return;
-	if (spares < SPARE_MAX)
-		spare[spares++] = request;
-	else
-		free(request);
+	SLIST_INSERT_HEAD(&spare, request, entry);
+	spares++;
+}
+
+uint64_t request_tick(uint64_t now_ns)
+{
+	unsigned many = spares > SPARE_FEW ? spares - SPARE_FEW : 0, n = many / TIDY_SHARE + 1;
+
+	if (!many) {
+		tidy_ns = LOOP_NEVER;
+		return tidy_ns;
+	}
+	if (tidy_ns == LOOP_NEVER)
+		tidy_ns = now_ns + TIDY_NS;
+	if (now_ns < tidy_ns)
+		return tidy_ns;
+	for (n = n < TIDY_MAX ? n : TIDY_MAX; n; n--, spares--) {
+		struct request *request = SLIST_FIRST(&spare);
+
+		SLIST_REMOVE_HEAD(&spare, entry);
+		munmap(request, BUFFER_BYTES);
+	}
+	tidy_ns = now_ns + TIDY_NS;
+	return tidy_ns;
 }
 
 int request_read(int fuse_fd, struct request **request)
