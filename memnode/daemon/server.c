@@ -27,6 +27,9 @@
 #define PACK_TICK_NS   20000000 /* while chunks wait for being compressed */
 #define FILES_MAX     65536u
 #define FILES_OWN     32u /* descriptors that are not connections */
+/* Of the memory that is empty one part in so many goes back to the kernel a second, and at most so many stretches: what is
+ * written anew meanwhile would have to be zeroed first, which takes longer than to receive it. */
+#define TRIM_SHARE     16u
 #define TRIM_STRETCHES 64u
 #define TRIM_KEEP      8u
 #define REAP_CHUNKS    128u /* of deleted regions, freed between two rounds of completions */
@@ -249,6 +252,13 @@ static void lapsed_remove(struct server *s)
 	}
 }
 
+static void memory_return(struct store *store)
+{
+	unsigned most = store_stretches_idle(store) / TRIM_SHARE + 1;
+
+	store_trim(store, most < TRIM_STRETCHES ? most : TRIM_STRETCHES, TRIM_KEEP);
+}
+
 /* What is due once in a second. */
 static void seconds_work(struct server *s, uint64_t now)
 {
@@ -256,7 +266,7 @@ static void seconds_work(struct server *s, uint64_t now)
 	conns_tick(&s->conns, now);
 	regions_clock(&s->node->regions, gvm_boottime_ns());
 	lapsed_remove(s);
-	store_trim(s->node->store, TRIM_STRETCHES, TRIM_KEEP);
+	memory_return(s->node->store);
 	packer_again(&s->packer);
 	if (!s->accepting && !s->finishing)
 		accept_start(s);

@@ -440,6 +440,11 @@ unsigned store_iov(const struct store *s, uint32_t first, uint32_t off, uint32_t
 	return count;
 }
 
+unsigned store_stretches_idle(const struct store *s)
+{
+	return s->stretches_idle;
+}
+
 unsigned store_trim(struct store *s, unsigned max, unsigned keep)
 {
 	unsigned returned = 0;

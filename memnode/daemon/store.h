@@ -72,5 +72,7 @@ unsigned store_iov(const struct store *s, uint32_t first, uint32_t off, uint32_t
 /* Returns up to `max` free stretches of 2 MiB to the kernel, leaving `keep` of them; returns how
  * many it returned. To be called now and then. */
 unsigned store_trim(struct store *s, unsigned max, unsigned keep);
+/* Stretches that it could return. */
+unsigned store_stretches_idle(const struct store *s);
 
 #endif
