@@ -238,6 +238,7 @@ int store_open(struct worker *w)
 
 	if (data == MAP_FAILED || !scratch)
 		return -ENOMEM; /* the worker ends */
+	madvise(data, CACHE_ENTRIES * GVM_CHUNK_BYTES, MADV_HUGEPAGE); /* (it is all used soon, and copied page by page) */
 	s->env = &calls;
 	s->owner = w;
 	s->stats = &w->journal->super->stats;
