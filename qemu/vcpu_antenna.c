@@ -26,6 +26,8 @@
 #define STUB_BYTES   16
 #define STACK_BYTES  128
 #define NMI          2
+#define DRAINED      0	   /* in a vector's place */
+#define FLAGS_IF     0x200
 #define FIRST_FIXED  16	   /* an APIC takes none below */
 
 #define MSI_ADDRESS  0xfee00000u
@@ -37,9 +39,11 @@
 #define APIC_EOI	  0xb0
 
 static const uint8_t loop[] = {
-	0xfb,	    /* 1:	sti */
-	0xf4,	    /*	hlt */
-	0xeb, 0xfc, /*	jmp 1b */
+	0xfb,			  /* 1:	sti */
+	0x90,			  /*	nop: what is pending comes here */
+	0xb0, DRAINED,		  /*	mov al, DRAINED */
+	0xe6, VCPU_ANTENNA_PORT,  /*	out VCPU_ANTENNA_PORT, al */
+	0xeb, 0xf8,		  /*	jmp 1b */
 };
 
 static const uint8_t common[] = {
@@ -172,7 +176,7 @@ static void park_lapic(const struct vcpu_antenna *a, struct kvm_lapic_state *lap
 }
 
 void vcpu_antenna_park(const struct vcpu_antenna *a, struct kvm_sregs *sregs, struct kvm_lapic_state *lapic,
-		       struct kvm_regs *regs)
+		       struct kvm_regs *regs, struct kvm_vcpu_events *events)
 {
 	park_sregs(a, sregs);
 	park_lapic(a, lapic);
@@ -182,7 +186,11 @@ void vcpu_antenna_park(const struct vcpu_antenna *a, struct kvm_sregs *sregs, st
 		.rdi = stack_top(a),
 		.rbp = (uint32_t)(a->apic_base & 0xfffff000) + APIC_EOI,
 		.rbx = !!(a->apic_base & APIC_BASE_X2APIC),
-		.rflags = 2,
+		.rflags = 2 | FLAGS_IF,
+	};
+	/* Of NMIs, SMIs and exceptions none is pending, and no instruction keeps interrupts off. */
+	*events = (struct kvm_vcpu_events){
+		.flags = KVM_VCPUEVENT_VALID_NMI_PENDING | KVM_VCPUEVENT_VALID_SHADOW,
 	};
 }
 
@@ -204,9 +212,16 @@ enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *
 	    run->io.port != VCPU_ANTENNA_PORT)
 		return VCPU_ANTENNA_WRONG;
 	*vector = ((const uint8_t *)run)[run->io.data_offset];
+	if (*vector == DRAINED)
+		return VCPU_ANTENNA_DRAINED;
 	if (*vector == NMI)
 		return VCPU_ANTENNA_NMI;
 	return *vector < FIRST_FIXED ? VCPU_ANTENNA_WRONG : VCPU_ANTENNA_VECTOR;
+}
+
+bool vcpu_antenna_was_level(const struct kvm_lapic_state *lapic, unsigned vector)
+{
+	return load32((const uint8_t *)lapic->regs + 0x180 + vector / 32 * 0x10) >> (vector % 32) & 1;
 }
 
 /* 0: of none that an APIC takes. A line's interrupts are asserted; nobody takes them back. */

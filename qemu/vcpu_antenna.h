@@ -2,11 +2,11 @@
 /*
  * vcpu_antenna.h - what a vCPU that runs on another node does in this node's KVM: it hears.
  *
- * It is parked in KVM_RUN on a loop of ours that halts with interrupts on. Whatever this node's vCPUs,
- * irqfds and MSIs send to it lands in its APIC in the kernel, wakes it, and leaves KVM_RUN with the vector,
- * for the router to tell its owner. Where KVM has a second address space (KVM_CAP_MULTI_ADDRESS_SPACE),
- * the loop may lie there and the vCPU be in SMM: the guest has no address for it, and INIT and SIPI do not
- * make the vCPU run the guest's code here.
+ * It waits in KVM_RUN as a vCPU that has not been started (KVM_MP_STATE_UNINITIALIZED), but with its APIC enabled and
+ * its interrupts on. An INIT and a SIPI change its state and nothing else, and can be read from it; whatever else
+ * this node's vCPUs, irqfds and MSIs send to it stays in its APIC, and KVM_RUN returns (EAGAIN). Then it is made
+ * KVM_MP_STATE_RUNNABLE, on a loop of ours that leaves KVM_RUN with each vector, for the router to tell its
+ * owner, and at last with VCPU_ANTENNA_DRAINED: it waits again.
  *
  * Pure: no call is made. The caller maps VCPU_ANTENNA_BYTES of memory at an address below 4 GiB, one for all
  * antennas of a machine, gives KVM what is made here, and shows what KVM_RUN came back with.
@@ -34,6 +34,7 @@ struct vcpu_antenna {
 
 enum vcpu_antenna_heard {
 	VCPU_ANTENNA_NOTHING,
+	VCPU_ANTENNA_DRAINED,	/* nothing was pending */
 	VCPU_ANTENNA_VECTOR,
 	VCPU_ANTENNA_NMI,	/* vcpu_antenna_nmi_ends() before it runs again */
 	VCPU_ANTENNA_EOI,	/* its own, of a level interrupt: the owner's is the one that counts */
@@ -43,14 +44,18 @@ enum vcpu_antenna_heard {
 void vcpu_antenna_build(uint8_t memory[VCPU_ANTENNA_BYTES], uint32_t gpa);
 
 /*
- * The state in which it hears. `sregs` and `lapic` are what KVM has, and are changed; `regs` is
- * written. In this order to KVM, as APIC state depends on the mode: sregs, lapic, regs, KVM_MP_STATE_RUNNABLE.
+ * The state in which it hears. `sregs` and `lapic` are what KVM has, and are changed; the others are
+ * written. In this order to KVM, as APIC state depends on the mode: sregs, lapic, regs, events,
+ * KVM_MP_STATE_UNINITIALIZED.
  */
 void vcpu_antenna_park(const struct vcpu_antenna *a, struct kvm_sregs *sregs, struct kvm_lapic_state *lapic,
-		       struct kvm_regs *regs);
+		       struct kvm_regs *regs, struct kvm_vcpu_events *events);
 
 /* After a KVM_RUN that did not fail. */
 enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *vector);
+
+/* Before it runs again: whether the vector that was heard is a line's. */
+bool vcpu_antenna_was_level(const struct kvm_lapic_state *lapic, unsigned vector);
 
 /*
  * How the owner's KVM is given what a valid frame (IRQ, NMI, SMI, INIT, SIPI) is for the vCPU with this APIC

@@ -2,8 +2,8 @@
 /*
  * Two hosts of one guest, as far as interrupts go: two machines under KVM in one process. vCPU 0 is the first
  * one's, vCPUs 1 and 2 are the second's; in the first machine these are antennas (qemu/vcpu_antenna.h), and what
- * they hear is forwarded to the owners. vCPU 0 runs code that sends what it finds in a table; an owner runs the
- * antenna's loop, too: it tells which interrupts it takes, and ends each.
+ * they hear is forwarded to the owners. vCPU 0 runs code that sends what it finds in a table; an owner hears as an
+ * antenna does: it tells which interrupts it takes, and ends each.
  *
  *	antenna COUNT	how many of each kind are sent
  */
@@ -62,12 +62,10 @@
 
 static const struct mode {
 	const char *name;
-	int x2apic, smm;
+	int x2apic;
 } modes[] = {
-	{ "xAPIC", 0, 0 },
-	{ "x2APIC", 1, 0 },
-	{ "xAPIC, parked in SMM", 0, 1 },
-	{ "x2APIC, parked in SMM", 1, 1 },
+	{ "xAPIC", 0 },
+	{ "x2APIC", 1 },
 };
 
 struct vcpu {
@@ -76,8 +74,8 @@ struct vcpu {
 	struct vcpu_antenna antenna;
 	pthread_t thread;
 	unsigned long taken[256], nmis, eois[256];
-	unsigned int started; /* the vector of the SIPI that it waited for, and 1 << 8 */
-	int waits, online_init, stops;
+	unsigned int started, starts; /* the vector of the last SIPI, and 1 << 8; how many there were */
+	int stops;
 };
 
 static struct machine {
@@ -173,38 +171,31 @@ static uint64_t apic_base(int cpu)
 	return APIC_AT | APIC_ENABLED | (mode->x2apic ? APIC_X2APIC : 0) | (cpu ? 0 : 0x100);
 }
 
-static void events_smm(struct vcpu *v)
+static void mp_state_set(struct vcpu *v, unsigned int state)
 {
-	struct kvm_vcpu_events e;
-
-	VCPU(v, KVM_GET_VCPU_EVENTS, &e);
-	e.flags = KVM_VCPUEVENT_VALID_SMM;
-	e.smi.smm = 1;
-	e.smi.latched_init = 0;
-	VCPU(v, KVM_SET_VCPU_EVENTS, &e);
+	VCPU(v, KVM_SET_MP_STATE, &(struct kvm_mp_state){ state });
 }
 
 static void park(struct vcpu *v)
 {
-	struct kvm_mp_state runnable = { KVM_MP_STATE_RUNNABLE };
 	struct kvm_sregs sregs;
 	struct kvm_lapic_state lapic;
 	struct kvm_regs regs;
+	struct kvm_vcpu_events events;
 
 	VCPU(v, KVM_GET_SREGS, &sregs);
 	VCPU(v, KVM_GET_LAPIC, &lapic);
-	vcpu_antenna_park(&v->antenna, &sregs, &lapic, &regs);
+	vcpu_antenna_park(&v->antenna, &sregs, &lapic, &regs, &events);
 	VCPU(v, KVM_SET_SREGS, &sregs);
 	VCPU(v, KVM_GET_LAPIC, &lapic); /* as the mode has made it */
-	vcpu_antenna_park(&v->antenna, &sregs, &lapic, &regs);
+	vcpu_antenna_park(&v->antenna, &sregs, &lapic, &regs, &events);
 	VCPU(v, KVM_SET_LAPIC, &lapic);
 	VCPU(v, KVM_SET_REGS, &regs);
-	VCPU(v, KVM_SET_MP_STATE, &runnable);
-	if (mode->smm && is_antenna(v))
-		events_smm(v);
+	VCPU(v, KVM_SET_VCPU_EVENTS, &events);
+	mp_state_set(v, KVM_MP_STATE_UNINITIALIZED);
 }
 
-static void machine_create(struct machine *m, uint8_t *antennas, int smm)
+static void machine_create(struct machine *m, uint8_t *antennas)
 {
 	struct kvm_enable_cap split = { .cap = KVM_CAP_SPLIT_IRQCHIP, .args = { PINS } };
 	struct kvm_cpuid2 *cpuid = calloc(1, sizeof(*cpuid) + CPUIDS * sizeof(*cpuid->entries));
@@ -215,7 +206,7 @@ static void machine_create(struct machine *m, uint8_t *antennas, int smm)
 	ioctl(m->vm, KVM_SET_TSS_ADDR, TSS_AT);
 	VM(m, KVM_ENABLE_CAP, &split);
 	memory_set(m, 0, 0, RAM_BYTES, ram);
-	memory_set(m, smm ? 1 << 16 : 1, ANTENNA_AT, VCPU_ANTENNA_BYTES, antennas);
+	memory_set(m, 1, ANTENNA_AT, VCPU_ANTENNA_BYTES, antennas);
 	call("KVM_GET_SUPPORTED_CPUID", ioctl(kvm, KVM_GET_SUPPORTED_CPUID, cpuid));
 	for (int i = 0; i < CPUS; i++) {
 		struct vcpu *v = &m->vcpus[i];
@@ -316,12 +307,22 @@ static void nmi_came(struct vcpu *v)
 		tell(v, VCPU_NMI, 0, 0);
 }
 
+static int was_level(struct vcpu *v, unsigned int vector)
+{
+	struct kvm_lapic_state lapic;
+
+	VCPU(v, KVM_GET_LAPIC, &lapic);
+	if (vcpu_antenna_was_level(&lapic, vector) != (vector == VECTOR_LEVEL))
+		wrong("of vector %#x its APIC has the wrong kind", vector);
+	return vector == VECTOR_LEVEL;
+}
+
 static void vector_came(struct vcpu *v, unsigned int vector)
 {
 	/* Counted first: who has seen it at the owner looks here, too. */
 	ADD(v->taken[vector], 1);
 	if (is_antenna(v))
-		tell(v, VCPU_IRQ, vector, vector == VECTOR_LEVEL ? VCPU_IRQ_LEVEL : 0);
+		tell(v, VCPU_IRQ, vector, was_level(v, vector) ? VCPU_IRQ_LEVEL : 0);
 	else if (vector == VECTOR_LEVEL)
 		line_served();
 }
@@ -332,6 +333,9 @@ static void exit_came(struct vcpu *v)
 
 	switch (vcpu_antenna_heard(v->run, &vector)) {
 	case VCPU_ANTENNA_NOTHING:
+		break;
+	case VCPU_ANTENNA_DRAINED:
+		mp_state_set(v, KVM_MP_STATE_UNINITIALIZED);
 		break;
 	case VCPU_ANTENNA_VECTOR:
 		vector_came(v, vector);
@@ -349,42 +353,25 @@ static void exit_came(struct vcpu *v)
 	}
 }
 
-/*
- * It has not been started: KVM does not run it, and says which SIPI has come. KVM_RUN waits for the INIT; one
- * more after that would wait for the SIPI, too, and run the guest's code here.
- */
-static void wait_for_sipi(struct vcpu *v)
+/* What has come is in its APIC, or was an INIT: then its SIPI, which KVM says and does not run. */
+static void woken(struct vcpu *v)
 {
 	struct kvm_mp_state state;
 	struct kvm_sregs sregs;
 
-	for (;;) {
+	VCPU(v, KVM_GET_MP_STATE, &state);
+	if (state.mp_state == KVM_MP_STATE_UNINITIALIZED) {
+		mp_state_set(v, KVM_MP_STATE_RUNNABLE);
+		return;
+	}
+	while (state.mp_state != KVM_MP_STATE_RUNNABLE && !LOAD(v->stops)) {
+		usleep(100);
 		VCPU(v, KVM_GET_MP_STATE, &state);
-		if (LOAD(v->stops) || state.mp_state == KVM_MP_STATE_RUNNABLE)
-			break;
-		if (state.mp_state == KVM_MP_STATE_UNINITIALIZED)
-			ioctl(v->fd, KVM_RUN, 0);
-		else
-			usleep(100);
 	}
 	VCPU(v, KVM_GET_SREGS, &sregs);
-	park(v);
-	STORE(v->waits, 0);
+	park(v); /* with what was sent until now forgotten, as an INIT has it */
 	STORE(v->started, sregs.cs.selector >> 8 | 1 << 8);
-}
-
-/* A parked vCPU is to look whether an INIT has come for it. */
-static void kicked(struct vcpu *v)
-{
-	struct kvm_vcpu_events events;
-	struct kvm_mp_state state;
-
-	VCPU(v, KVM_GET_MP_STATE, &state);
-	VCPU(v, KVM_GET_VCPU_EVENTS, &events);
-	if (state.mp_state == KVM_MP_STATE_INIT_RECEIVED || events.smi.latched_init) {
-		park(v); /* with what was sent until now forgotten, as an INIT has it */
-		STORE(v->online_init, 1);
-	}
+	ADD(v->starts, 1);
 }
 
 static void *vcpu_thread(void *argument)
@@ -392,18 +379,14 @@ static void *vcpu_thread(void *argument)
 	struct vcpu *v = argument;
 
 	while (!LOAD(v->stops)) {
-		if (LOAD(v->waits)) {
-			wait_for_sipi(v);
-			continue;
-		}
-		if (!ioctl(v->fd, KVM_RUN, 0)) {
+		if (!ioctl(v->fd, KVM_RUN, 0))
 			exit_came(v);
-		} else if (errno == EINTR || errno == EAGAIN) {
+		else if (errno == EAGAIN)
+			woken(v);
+		else if (errno == EINTR)
 			v->run->immediate_exit = 0;
-			kicked(v);
-		} else {
+		else
 			call("KVM_RUN", -1);
-		}
 	}
 	return NULL;
 }
@@ -483,7 +466,9 @@ static void sender_start(void)
 	park(v);
 	VCPU(v, KVM_GET_REGS, &regs);
 	regs.rip = CODE_AT;
+	regs.rflags = 2; /* what is sent to all stays in its APIC */
 	VCPU(v, KVM_SET_REGS, &regs);
+	mp_state_set(v, KVM_MP_STATE_RUNNABLE);
 	memcpy(ram + CODE_AT, sender, sizeof(sender));
 	memset(ram + TRAMPOLINE_AT, 0xf4, 0x1000);
 	ram[TABLE_AT] = 0;
@@ -649,36 +634,29 @@ static void lines_come(unsigned int nr)
 		      owner->eois[VECTOR_LEVEL], antenna->eois[VECTOR_LEVEL]);
 }
 
-static void start_is_told(int cpu)
+/* The first time, and once it has heard much: nothing of the guest's code is run. */
+static void start_is_told(int cpu, unsigned int page)
 {
 	struct vcpu *v = &first.vcpus[cpu];
+	unsigned int before = LOAD(v->starts);
 
 	send_later(INIT, cpu);
+	send_later(SIPI | page, cpu);
 	send_all();
-	send_later(SIPI | TRAMPOLINE_AT >> 12, cpu);
+	WAIT(LOAD(v->starts) == before + 1);
+	if (v->started != (1 << 8 | page))
+		wrong("a SIPI of vector %#x is told as %#x", page, v->started & 0xff);
+	send_later(SIPI | page, cpu); /* one too many */
 	send_all();
-	WAIT(LOAD(v->started));
-	if (v->started != (1 << 8 | TRAMPOLINE_AT >> 12))
-		wrong("a SIPI of vector %#x is told as %#x", TRAMPOLINE_AT >> 12, v->started & 0xff);
-}
-
-/* In SMM, no SIPI that follows makes it run the guest's code. */
-static void init_is_seen(void)
-{
-	struct vcpu *v = &first.vcpus[1];
-
-	send_later(INIT, 1);
-	if (mode->smm)
-		send_later(SIPI | TRAMPOLINE_AT >> 12, 1);
-	send_all();
-	WAIT((kick(v), LOAD(v->online_init)));
-	ipis_come("after an INIT", 0, 1, 2, VECTORS);
+	ipis_come("after a start", 0, cpu, 1u << cpu, VECTORS);
+	if (LOAD(v->starts) != before + 1)
+		wrong("a SIPI without an INIT is told");
 }
 
 static void promises(void)
 {
-	start_is_told(1);
-	start_is_told(2);
+	start_is_told(1, TRAMPOLINE_AT >> 12);
+	start_is_told(2, TRAMPOLINE_AT >> 12);
 	ipis_come("a fixed IPI", 0, 1, 2, count);
 	ipis_come("a logical IPI", LOGICAL, 2, 2, count / 10);
 	ipis_come("a logical IPI to two", LOGICAL, 6, 6, count / 10);
@@ -692,7 +670,8 @@ static void promises(void)
 	lowest_priorities_come(count / 10);
 	irqfds_come(count);
 	lines_come(count / 4);
-	init_is_seen();
+	start_is_told(1, 0x9a);
+	start_is_told(2, 0x9b);
 }
 
 static void run_in(const struct mode *in)
@@ -703,14 +682,13 @@ static void run_in(const struct mode *in)
 	for (int cpu = 0; cpu < CPUS; cpu++)
 		memset(expected(cpu), 0, 256 * sizeof(*expected(cpu)));
 	ioapic.delivered = 0;
-	machine_create(&first, heard, mode->smm);
-	machine_create(&second, owned, 0);
+	machine_create(&first, heard);
+	machine_create(&second, owned);
 	sender_start();
 	for (int cpu = 1; cpu < CPUS; cpu++) {
 		struct vcpu *antenna = &first.vcpus[cpu], *owner = &second.vcpus[cpu];
 
-		antenna->waits = 1;
-		VCPU(antenna, KVM_SET_MP_STATE, &(struct kvm_mp_state){ KVM_MP_STATE_UNINITIALIZED });
+		park(antenna);
 		park(owner);
 		vcpu_begin(antenna);
 		vcpu_begin(owner);
@@ -740,7 +718,6 @@ static uint8_t *memory(size_t bytes)
 int main(int argc, char **argv)
 {
 	struct sigaction action = { .sa_handler = nothing };
-	int smm;
 
 	count = argc > 1 ? atoi(argv[1]) : 1000;
 	sigaction(SIGUSR1, &action, NULL);
@@ -749,13 +726,10 @@ int main(int argc, char **argv)
 		printf("skip: kvm: /dev/kvm: %s\n", strerror(errno));
 		return SKIP;
 	}
-	smm = ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_SMM) > 0 &&
-	      ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_MULTI_ADDRESS_SPACE) > 1;
 	ram = memory(RAM_BYTES);
 	heard = memory(VCPU_ANTENNA_BYTES);
 	owned = memory(VCPU_ANTENNA_BYTES);
 	for (unsigned int i = 0; i < sizeof(modes) / sizeof(*modes); i++)
-		if (smm || !modes[i].smm)
-			run_in(&modes[i]);
+		run_in(&modes[i]);
 	return 0;
 }

@@ -10,7 +10,7 @@ from cluster import Cluster, expect, main
 
 BUS_ERROR = 128 + 7
 KILLED = 128 + 9
-APIC_MODES = ["xAPIC", "x2APIC", "xAPIC in SMM", "x2APIC in SMM"]
+APIC_MODES = ["xAPIC", "x2APIC"]
 INTERRUPTS = 100  # of each kind
 RELOAD = "rmmod kvm_amd && insmod /modules/kvm?amd* "
 

@@ -34,6 +34,7 @@ static void a_vector_is_told_from_what_no_antenna_does(void)
 	CHECK_EQ(out(VCPU_ANTENNA_PORT, 16, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_VECTOR);
 	CHECK_EQ(out(VCPU_ANTENNA_PORT, 255, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_VECTOR);
 	CHECK_EQ(out(VCPU_ANTENNA_PORT, 2, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_NMI);
+	CHECK_EQ(out(VCPU_ANTENNA_PORT, 0, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_DRAINED);
 	CHECK_EQ(out(VCPU_ANTENNA_PORT, 6, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
 	CHECK_EQ(out(VCPU_ANTENNA_PORT, 13, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
 	CHECK_EQ(out(VCPU_ANTENNA_PORT + 1, 0x31, 1, KVM_EXIT_IO_OUT), VCPU_ANTENNA_WRONG);
@@ -54,10 +55,14 @@ static struct kvm_regs parked(unsigned cpu, uint64_t apic_base)
 	struct vcpu_antenna a = {.gpa = GPA, .memory = memory, .cpu = cpu, .apic_base = apic_base};
 	struct kvm_sregs sregs;
 	struct kvm_lapic_state lapic = {0};
+	struct kvm_vcpu_events events;
 	struct kvm_regs regs;
 
 	memset(&sregs, 0xff, sizeof(sregs));
-	vcpu_antenna_park(&a, &sregs, &lapic, &regs);
+	memset(&events, 0xff, sizeof(events));
+	vcpu_antenna_park(&a, &sregs, &lapic, &regs, &events);
+	CHECK_EQ(regs.rflags, 0x202);
+	CHECK(!events.nmi.pending && !events.interrupt.shadow && !events.smi.smm);
 	CHECK_EQ(sregs.apic_base, apic_base);
 	CHECK_EQ(sregs.cr0, 0x11);
 	CHECK_EQ(sregs.efer, 0);
@@ -106,6 +111,18 @@ static void an_nmi_goes_back_to_what_it_interrupted(void)
 	CHECK(!events.nmi.masked && !events.flags);
 }
 
+static void a_lines_vector_is_told_from_others(void)
+{
+	struct kvm_lapic_state lapic = {0};
+
+	lapic.regs[0x180 + 0x10 + 2] = 2; /* TMR: 0x31 */
+	for (unsigned vector = 0; vector < 256; vector++)
+		CHECK_EQ(vcpu_antenna_was_level(&lapic, vector), vector == 0x31);
+	memset(&lapic, 0, sizeof(lapic));
+	lapic.regs[0x180 + 0x70 + 3] = (char)0x80;
+	CHECK(vcpu_antenna_was_level(&lapic, 255) && !vcpu_antenna_was_level(&lapic, 254));
+}
+
 static uint32_t told(unsigned type, unsigned value, unsigned flags)
 {
 	struct vcpu_frame f = { .type = type, .value = value, .flags = flags };
@@ -133,6 +150,7 @@ static const struct check_test tests[] = {
 	{"a-vector-is-told-from-what-no-antenna-does", a_vector_is_told_from_what_no_antenna_does},
 	{"each-has-a-stack-of-its-own", each_has_a_stack_of_its_own},
 	{"the-mode-says-where-an-interrupt-ends", the_mode_says_where_an_interrupt_ends},
+	{"a-lines-vector-is-told-from-others", a_lines_vector_is_told_from_others},
 	{"each-frame-for-a-vcpu-has-its-message", each_frame_for_a_vcpu_has_its_message},
 	{"an-nmi-goes-back-to-what-it-interrupted", an_nmi_goes_back_to_what_it_interrupted},
 };
