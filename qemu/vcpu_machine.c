@@ -10,6 +10,7 @@
 #include "hw/pci/pci.h"
 #include "hw/pci/pci_bus.h"
 #include "migration/blocker.h"
+#include "sysemu/kvm.h"
 #include "sysemu/runstate.h"
 #include "sysemu/tcg.h"
 
@@ -20,6 +21,7 @@
 /* The last of it, which every firmware has: each node has its own. */
 #define FIRMWARE_AT     0xffff0000
 #define FIRMWARE_BYTES  0x10000
+#define APIC_ID_MAX     254
 
 G_GNUC_PRINTF(1, 2) static void refuse(const char *format, ...)
 {
@@ -90,6 +92,53 @@ static void refuse_devices(MachineState *ms)
     }
 }
 
+/*
+ * Whether the guest's page tables are walked by the processor: KVM's copies of them (shadow
+ * pages) do not follow what another node writes there.
+ */
+static bool walked_by_processor(void)
+{
+    static const char *const switches[] = {
+        "/sys/module/kvm_intel/parameters/ept",
+        "/sys/module/kvm_amd/parameters/npt",
+    };
+
+    for (int i = 0; i < ARRAY_SIZE(switches); i++) {
+        g_autofree char *text = NULL;
+
+        if (g_file_get_contents(switches[i], &text, NULL, NULL) && strchr("Y1", text[0])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void check_kvm(const struct vcpu_place *place)
+{
+    const CPUX86State *env = &X86_CPU(first_cpu)->env;
+    CPUState *cpu;
+
+    if (!kvm_irqchip_is_split()) {
+        refuse("dsm-vcpus: with KVM the APICs have to be in the kernel and the IOAPIC in QEMU "
+               "(-machine kernel-irqchip=split)");
+    }
+    if (!walked_by_processor() && !place->shadow) {
+        refuse("dsm-vcpus: this host's KVM has no nested paging (ept, npt), and does not see what "
+               "others write to the guest's page tables");
+    }
+    if (env->features[FEAT_1_ECX] & CPUID_EXT_VMX ||
+        env->features[FEAT_8000_0001_ECX] & CPUID_EXT3_SVM) {
+        refuse("dsm-vcpus: a guest that has guests of its own would have copies of their page "
+               "tables, which do not follow what others write there (-cpu ...,vmx=off,svm=off)");
+    }
+    CPU_FOREACH(cpu) {
+        if (X86_CPU(cpu)->apic_id > APIC_ID_MAX) {
+            refuse("dsm-vcpus: a vCPU's APIC has the id %u, and %u is the highest that can be "
+                   "sent to", X86_CPU(cpu)->apic_id, APIC_ID_MAX);
+        }
+    }
+}
+
 void vcpu_machine_check(const struct vcpu_place *place)
 {
     MachineState *ms = MACHINE(qdev_get_machine());
@@ -98,8 +147,10 @@ void vcpu_machine_check(const struct vcpu_place *place)
         refuse("dsm-vcpus: the machine is %s, and only pc and q35 can do this",
                MACHINE_GET_CLASS(ms)->name);
     }
-    if (!tcg_enabled()) {
-        refuse("dsm-vcpus: only TCG can do this yet (-accel tcg)");
+    if (kvm_enabled()) {
+        check_kvm(place);
+    } else if (!tcg_enabled()) {
+        refuse("dsm-vcpus: only KVM and TCG can do this");
     }
     if (ms->smp.cpus != place->map->cpus) {
         refuse("dsm-vcpus: the guest has %u vCPUs, and cpus= has %u", ms->smp.cpus,
@@ -148,8 +199,9 @@ void vcpu_machine_digest(uint64_t digest[VCPU_DIGESTS])
     for (int i = 0; i < FEATURE_WORDS; i++) {
         g_string_append_printf(features, " %" PRIx64, env->features[i]);
     }
-    digest[VCPU_SAME_MACHINE] = digest_of("%s %u %u %u %u %" PRIx64,
+    digest[VCPU_SAME_MACHINE] = digest_of("%s %s %u %u %u %u %" PRIx64,
                                           MACHINE_GET_CLASS(ms)->name,
+                                          kvm_enabled() ? "kvm" : "tcg",
                                           ms->smp.sockets, ms->smp.dies, ms->smp.cores,
                                           ms->smp.threads,
                                           firmware ? vcpu_digest(firmware, FIRMWARE_BYTES) : 0);

@@ -16,12 +16,14 @@
 #include "qapi/qapi-types-qom.h"
 #include "crypto/secret.h"
 #include "qom/object_interfaces.h"
+#include "sysemu/kvm.h"
 #include "sysemu/runstate.h"
 #include "sysemu/sysemu.h"
 #include "exec/cpu-common.h"
 
 #include "vcpu_io.h"
 #include "vcpu_irq.h"
+#include "vcpu_irq_kvm.h"
 #include "vcpu_life.h"
 #include "vcpu_machine.h"
 #include "vcpu_place.h"
@@ -62,7 +64,14 @@ static void frame_came(void *opaque, const struct vcpu_frame *f)
     case VCPU_SMI:
     case VCPU_INIT:
     case VCPU_SIPI:
+        if (kvm_enabled()) {
+            vcpu_irq_kvm_came(f);
+        } else {
+            vcpu_irq_came(f);
+        }
+        break;
     case VCPU_APIC:
+    case VCPU_RTE:
     case VCPU_EOI:
     case VCPU_PCI_CONFIG:
         vcpu_irq_came(f);
@@ -142,6 +151,9 @@ static void machine_done(Notifier *notifier, void *data)
     DsmVcpus *v = container_of(notifier, DsmVcpus, done);
 
     vcpu_machine_check(&v->place);
+    if (kvm_enabled()) {
+        vcpu_irq_kvm_begin();
+    }
     if (v->node) {
         vcpu_io_forward();
     }
@@ -221,7 +233,7 @@ static void vcpus_complete(UserCreatable *uc, Error **errp)
     if (v->node) {
         autostart = 0;    /* node 0 says when */
     }
-    tb_source_is_shared = true;    /* by TCG on all nodes */
+    tb_source_is_shared = true;    /* by TCG on all nodes; no matter with KVM */
     v->done.notify = machine_done;
     qemu_add_machine_init_done_notifier(&v->done);
     v->leaving.notify = leaving;
@@ -257,6 +269,16 @@ static void set_on_loss(Object *obj, int value, Error **errp)
     DSM_VCPUS(obj)->on_loss = value;
 }
 
+static bool get_shadow(Object *obj, Error **errp)
+{
+    return DSM_VCPUS(obj)->place.shadow;
+}
+
+static void set_shadow(Object *obj, bool value, Error **errp)
+{
+    DSM_VCPUS(obj)->place.shadow = value;
+}
+
 static void vcpus_class_init(ObjectClass *oc, void *data)
 {
     UserCreatableClass *ucc = USER_CREATABLE_CLASS(oc);
@@ -266,6 +288,7 @@ static void vcpus_class_init(ObjectClass *oc, void *data)
     object_class_property_add_str(oc, "cpus", get_cpus, set_cpus);
     object_class_property_add_str(oc, "hosts", get_hosts, set_hosts);
     object_class_property_add_str(oc, "key", get_key, set_key);
+    object_class_property_add_bool(oc, "x-shadow-paging", get_shadow, set_shadow);
     object_class_property_add_enum(oc, "on-loss", "DsmVcpusOnLoss",
                                    &DsmVcpusOnLoss_lookup, get_on_loss, set_on_loss);
 }

@@ -2,8 +2,8 @@
 /*
  * vcpu_place.h - which of the guest's vCPUs this QEMU runs, for QEMU's own files.
  *
- * All others are parked: they exist, so that their APICs can be addressed, and their threads never
- * run. No QEMU header; without the object `dsm-vcpus` every vCPU runs here.
+ * All others are parked: they exist, so that their APICs can be addressed. With TCG their threads never
+ * run; with KVM they hear (vcpu_irq_kvm.h). No QEMU header; without the object `dsm-vcpus` every vCPU runs here.
  */
 #ifndef VCPU_PLACE_H
 #define VCPU_PLACE_H
@@ -16,6 +16,7 @@ struct vcpu_router;
 struct vcpu_place {
     unsigned node;
     const struct vcpu_map *map;
+    bool shadow;                   /* for tests: the guest never changes a page table */
     struct vcpu_router *router;    /* NULL before the machine is complete */
 };
 

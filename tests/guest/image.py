@@ -10,6 +10,7 @@ prints the paths of both, building what the cache lacks. Flavours:
     workload  the same and Redis with its benchmark
     gvmfs     the same as fill, and gvm, gvmfs, gvm-memnode and the torture out of --build
     nested    gvm, gvmfs, gvm-memnode, KVM, and this host's QEMU with what the flavour fill boots
+    vcpus     KVM, and the patched QEMU with what the flavour fill boots
 
 The cache (GVM_CACHE; else /var/cache/gvm for root, ~/.cache/gvm) keys each image by everything that
 goes into it, so a change of any of it makes a new one.
@@ -47,7 +48,9 @@ FLAVOURS = {
     "nested": (["fuse", "kvm_amd"], [],
                [("gvmfs", "gvmfs/gvmfs"), ("gvm-memnode", "memnode/daemon/gvm-memnode"),
                 ("gvm", "tools/gvm"), ("libgvm-preload.so", "qemu/libgvm-preload.so")]),
+    "vcpus": (["kvm_amd"], [], []),
 }
+NESTING = ["nested", "vcpus"]
 FIRMWARE = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/pvh.bin",
             "/usr/share/qemu/linuxboot_dma.bin", "/usr/share/qemu/kvmvapic.bin"]
 
@@ -67,9 +70,9 @@ class Recipe:
             path = os.path.join(build, path)
             self.files["/bin/" + name] = path
             self.files.update(elf.closure(path))
-        if flavour == "nested":
-            qemu = "/usr/bin/qemu-system-x86_64"
-            self.files[qemu] = qemu
+        if flavour in NESTING:
+            qemu = patched() if flavour == "vcpus" else "/usr/bin/qemu-system-x86_64"
+            self.files["/usr/bin/qemu-system-x86_64"] = qemu
             self.files.update(elf.closure(qemu))
             for path in FIRMWARE:
                 self.files["/usr/share/qemu/" + os.path.basename(path)] = os.path.realpath(path)
@@ -134,6 +137,12 @@ def busybox():
     return debian.find(trees, "bin/busybox")
 
 
+def patched():
+    """The QEMU with GVM built in, out of the cache."""
+    done = subprocess.run([os.path.join(HERE, "../../qemu/build")], check=True, text=True, stdout=subprocess.PIPE)
+    return done.stdout.split()[-1]
+
+
 def redis():
     return debian.remembered("redis", lambda: debian.unpacked(debian.libraries(REDIS)))
 
@@ -147,7 +156,7 @@ def drop_old(folder):
 
 def image(flavour, build=None):
     """(vmlinux, initramfs): the files to boot; builds them where the cache has none."""
-    inner = image("fill", build) if flavour == "nested" else None
+    inner = image("fill", build) if flavour in NESTING else None
     with debian.CacheLock():
         recipe = Recipe(flavour, build, inner)
         folder = os.path.join(debian.cache_root(), "images")

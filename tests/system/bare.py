@@ -21,8 +21,9 @@ class Shared:
     """The guest on all nodes: vCPU n is of node places[n]. What node 0 alone has is `devices`."""
     started, program = 0, None
 
-    def __init__(self, l, places, devices=(), ram="16M", machine="pc", firmware=None):
+    def __init__(self, l, places, devices=(), ram="16M", machine="pc", firmware=None, kvm=False):
         Shared.started += 1
+        self.kvm = kvm
         self.l, self.places, self.devices, self.ram, self.machine = l, places, list(devices), ram, machine
         self.folder = l.path("guest-%d" % Shared.started)
         os.mkdir(self.folder)
@@ -41,9 +42,10 @@ class Shared:
         ram = other.get("ram", self.ram)
         Shared.program = Shared.program or guest.patched()
         firmware = ["-bios", self.firmware] if self.firmware else []
-        return [Shared.program, "-machine",
-                "%s,memory-backend=ram,smm=off,vmport=off" % other.get("machine", self.machine),
-                "-accel", "tcg,thread=multi", "-cpu", other.get("cpu", "max"), "-smp", str(len(self.places)), "-m", ram,
+        machine = other.get("machine", self.machine) + ",memory-backend=ram,smm=off,vmport=off"
+        accel, cpu = ("kvm", "max,vmx=off,svm=off") if self.kvm else ("tcg,thread=multi", "max")
+        return [Shared.program, "-machine", machine + (",kernel-irqchip=split" if self.kvm else ""),
+                "-accel", accel, "-cpu", other.get("cpu", cpu), "-smp", str(len(self.places)), "-m", ram,
                 "-nodefaults", "-display", "none", *firmware,
                 "-object", "memory-backend-file,id=ram,size=%s,mem-path=%s/%s,share=on" % (
                     ram, self.folder, "other" if "ram" in other else "ram"),

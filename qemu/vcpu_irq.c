@@ -1,10 +1,11 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
-/* vcpu_irq_tcg.c - see vcpu_irq.h. */
+/* vcpu_irq.c - see vcpu_irq.h. */
 #include "qemu/osdep.h"
 #include "qemu/main-loop.h"
 #include "cpu.h"
 #include "hw/boards.h"
 #include "hw/i386/ioapic.h"
+#include "hw/i386/ioapic_internal.h"
 #include "hw/i386/pc.h"
 #include "hw/pci/pci.h"
 #include "hw/pci/pci_bus.h"
@@ -110,6 +111,35 @@ void vcpu_irq_pci_config(unsigned at, uint32_t value, unsigned bytes)
     vcpu_router_send_all(vcpu_place->router, &f);
 }
 
+void vcpu_irq_routes(const uint64_t *entries)
+{
+    static uint64_t told[IOAPIC_NUM_PINS];
+    static uint32_t told_era;
+    uint8_t body[4];
+    struct vcpu_frame f = {
+        .type = VCPU_RTE,
+        .body = body,
+        .body_bytes = sizeof(body),
+    };
+
+    if (!vcpu_place || !vcpu_place->router || vcpu_place->node) {
+        return;
+    }
+    /* After a reset all nodes have what they began with. */
+    if (told_era != vcpu_router_era(vcpu_place->router)) {
+        told_era = vcpu_router_era(vcpu_place->router);
+        memset(told, 0, sizeof(told));
+    }
+    for (unsigned pin = 0; pin < IOAPIC_NUM_PINS; pin++) {
+        f.value = entries[pin] & ~(uint64_t)IOAPIC_LVT_REMOTE_IRR;
+        if (f.value != told[pin]) {
+            told[pin] = f.value;
+            vcpu_store_le(body, pin, sizeof(body));
+            vcpu_router_send_all(vcpu_place->router, &f);
+        }
+    }
+}
+
 static void pci_config_came(const struct vcpu_frame *f)
 {
     PCIDevice *bridge = PC_MACHINE(qdev_get_machine())->bus->devices[0];
@@ -132,6 +162,8 @@ void vcpu_irq_came(const struct vcpu_frame *f)
             ioapic_eoi_broadcast(f->value);
         } else if (f->type == VCPU_PCI_CONFIG) {
             pci_config_came(f);
+        } else if (f->type == VCPU_RTE) {
+            ioapic_from_node(vcpu_load_le(f->body, 4), f->value);
         } else {
             apic_from_node(f->cpu, f);
         }
