@@ -154,6 +154,19 @@ static void cache_take(int fd, struct map_state *s)
 	}
 }
 
+/* Chunk c lies in slot c % slot_count: once over all chunks, however many nodes there are. */
+static int slots_count(struct map_state *s)
+{
+	s->slot_chunks = calloc(s->slot_count + 1, sizeof(*s->slot_chunks));
+	if (!s->slot_chunks)
+		return -ENOMEM;
+	for (uint64_t c = 0, slot = 0; s->slot_count && c < s->chunks; c++) {
+		s->slot_chunks[slot] += s->kind[c] != MAP_NOTHING && s->kind[c] != MAP_ONLY;
+		slot = slot + 1 < s->slot_count ? slot + 1 : 0;
+	}
+	return 0;
+}
+
 int map_state_get(const char *path, struct map_state *s)
 {
 	char stats[FSSTATS_TEXT];
@@ -179,6 +192,8 @@ int map_state_get(const char *path, struct map_state *s)
 			close(fd);
 		}
 	}
+	if (!rc)
+		rc = slots_count(s);
 	if (rc)
 		map_state_free(s);
 	return rc;
@@ -190,6 +205,7 @@ void map_state_free(struct map_state *s)
 		free(s->nodes[i]);
 	free(s->nodes);
 	free(s->slots);
+	free(s->slot_chunks);
 	free(s->kind);
 	memset(s, 0, sizeof(*s));
 }
@@ -207,9 +223,9 @@ uint64_t map_node_chunks(const struct map_state *s, unsigned node)
 {
 	uint64_t chunks = 0;
 
-	for (uint64_t c = 0; s->slot_count && c < s->chunks; c++)
-		chunks += s->kind[c] != MAP_NOTHING && s->kind[c] != MAP_ONLY &&
-			  s->slots[2 * (c % s->slot_count) + node / 64] >> node % 64 & 1;
+	for (unsigned slot = 0; slot < s->slot_count; slot++)
+		if (s->slots[2 * slot + node / 64] >> node % 64 & 1)
+			chunks += s->slot_chunks[slot];
 	return chunks;
 }
 

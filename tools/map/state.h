@@ -38,6 +38,7 @@ struct map_state {
 	unsigned node_count;
 	uint64_t *slots; /* of each slot bits, in two words: the nodes that have it */
 	unsigned slot_count;
+	uint64_t *slot_chunks; /* of each slot: how many of its chunks nodes may hold */
 	bool cache_unknown; /* the kernel does not tell what of a mapped file is in the page cache */
 };
 
