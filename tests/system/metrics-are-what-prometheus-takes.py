@@ -76,6 +76,10 @@ def is_all_there(l, mount, node):
     expect(judged(told("--mount", mount.path))["gvm_mount_fault_wait_seconds_count", whole] >= before, "it begins anew")
 
 
+def is_alone(l):
+    return [name for name in os.listdir(l.folder) if name.startswith("gvm.prom")] == ["gvm.prom"]
+
+
 def is_a_file(l, mount):
     path = l.path("gvm.prom")
     for _ in range(2):
@@ -83,8 +87,23 @@ def is_a_file(l, mount):
         with open(path) as f:
             judged(f.read())
         expect(stat.S_IMODE(os.stat(path).st_mode) == 0o644, "its mode is %o", os.stat(path).st_mode)
-    expect([name for name in os.listdir(l.folder) if name.startswith("gvm.prom")] == ["gvm.prom"], "%s", os.listdir(l.folder))
+    expect(is_alone(l), "%s", os.listdir(l.folder))
     told("--mount", mount.path, "--output", l.path("no/gvm.prom"), status=1)
+    # One that is killed while a node is silent, and one that was killed while it wrote.
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        asking = l.start("asking", program("gvm"), "metrics", "--node", "127.0.0.1:%d" % silent.getsockname()[1], "--output", path)
+        silent.settimeout(lab.patience(20))
+        with silent.accept()[0] as asked:
+            asked.recv(1)
+            asking.signal(signal.SIGKILL)
+            asking.wait(20)
+    expect(is_alone(l), "left by one that was killed: %s", os.listdir(l.folder))
+    with open(path + ".new", "w") as f:
+        f.write("# no metrics\n" * 10000)
+    told("--mount", mount.path, "--output", path)
+    expect(is_alone(l), "left: %s", os.listdir(l.folder))
+    with open(path) as f:
+        judged(f.read())
 
 
 def connected(to):

@@ -8,6 +8,7 @@
  */
 #include "gather.h"
 #include "listen.h"
+#include "memnode/file.h"
 #include "tools/gvm.h"
 #include "tools/mounts.h"
 #include "tools/say.h"
@@ -17,6 +18,7 @@
 #include <limits.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -77,34 +79,66 @@ static int text_make(FILE *f, void *arg)
 	return status;
 }
 
-/* A collector that reads meanwhile finds the file as it was, or the new one. */
+/*
+ * The file that becomes `path`, empty and locked: another gvm metrics that writes the same one waits for us, and what one
+ * left behind that was killed is used again. A descriptor or a negative errno.
+ */
+static int new_open(const char *path)
+{
+	struct stat ours, named;
+
+	for (;;) {
+		int fd = open(path, O_WRONLY | O_CREAT | O_CLOEXEC | O_NOFOLLOW | O_NONBLOCK, 0644), rc;
+
+		if (fd < 0)
+			return -errno;
+		rc = fstat(fd, &ours) || flock(fd, LOCK_EX) ? -errno : !S_ISREG(ours.st_mode) ? -EEXIST : 0;
+		/* The one before us may have given it its name meanwhile. */
+		if (!rc && !lstat(path, &named) && named.st_dev == ours.st_dev && named.st_ino == ours.st_ino) {
+			rc = ftruncate(fd, 0) || fchmod(fd, 0644) ? -errno : 0;
+			if (!rc)
+				return fd;
+		}
+		close(fd);
+		if (rc)
+			return rc;
+	}
+}
+
+static int file_replace(const char *path, const char *text, size_t bytes)
+{
+	char new[PATH_MAX];
+	int fd, rc;
+
+	if (snprintf(new, sizeof(new), "%s.new", path) >= PATH_MAX)
+		return -ENAMETOOLONG;
+	fd = new_open(new);
+	if (fd < 0)
+		return fd;
+	rc = file_pwrite(fd, text, bytes, 0);
+	if (!rc && rename(new, path))
+		rc = -errno;
+	if (rc)
+		unlink(new);
+	close(fd);
+	return rc;
+}
+
+/* A collector that reads meanwhile finds the file as it was, or the new one. While mounts and nodes are asked there is no other
+ * file yet. */
 static int file_write(struct asked *a)
 {
-	char temporary[PATH_MAX];
-	int fd, rc = 0, status = 0;
-	FILE *f;
+	char *text = NULL;
+	size_t bytes = 0;
+	int rc, status = 1;
+	FILE *f = open_memstream(&text, &bytes);
 
-	if (snprintf(temporary, sizeof(temporary), "%s.XXXXXX", a->output) >= PATH_MAX) {
-		say("%s: %s", a->output, strerror(ENAMETOOLONG));
-		return 1;
-	}
-	fd = mkstemp(temporary);
-	f = fd < 0 ? NULL : fdopen(fd, "w");
-	if (!f) {
-		say("%s: %s", a->output, strerror(errno));
-		return 1;
-	}
-	status = text_make(f, a);
-	if (fchmod(fd, 0644) || fflush(f) || ferror(f))
-		rc = errno ? errno : EIO;
-	if (fclose(f) && !rc)
-		rc = errno;
-	if (!rc && rename(temporary, a->output))
-		rc = errno;
-	if (rc) {
-		say("%s: %s", a->output, strerror(rc));
-		unlink(temporary);
-	}
+	if (f)
+		status = text_make(f, a);
+	rc = !f || fclose(f) ? -ENOMEM : file_replace(a->output, text, bytes);
+	if (rc)
+		say("%s: %s", a->output, strerror(-rc));
+	free(text);
 	return status | (rc != 0);
 }
 
