@@ -2,9 +2,11 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """DIMMs and virtio-mem devices of the command line are in regions of their own, and so is memory that
 is plugged into the running guest as a file of the mount: with the machine's RAM they share one budget,
-and what is used most gets most of it. Nothing of any of them is lost."""
+and what is used most gets most of it. Nothing of any of them is lost, and the views of those of the command line show them
+where the guest has them."""
 
 import os
+import struct
 import time
 
 import lab
@@ -51,6 +53,15 @@ def check(guest, address, byte):
         guest.qtest.expect(address + part, 256, byte)
 
 
+def is_shown_where_it_is(mount, name, address):
+    """By the first PT_LOAD with bytes of the region's core."""
+    with open(mount.file(name + ".core"), "rb") as f:
+        head = f.read(4096)
+    count, = struct.unpack_from("<H", head, 56)
+    shown = [struct.unpack_from("<IIQQQQ", head, 64 + 56 * i)[4:] for i in range(count)]
+    expect(shown == [(address, PART)], "%s is at %#x, and shown as %s", name, address, shown)
+
+
 def fast(l, mount):
     guest = Guest(l, mount, "uffd", "-object", "memory-backend-ram,id=d0,size=128M", "-device",
                   "pc-dimm,id=dimm0,memdev=d0")
@@ -73,6 +84,7 @@ def fast(l, mount):
     wait_for("what was plugged in has a share", lambda: local("later"))
     wait_for("the shares add up", lambda: sum(map(local, names)) <= LOCAL)
     at, most = guest.plugged(), 0
+    is_shown_where_it_is(mount, "uffd.d0", at["dimm0"])
     places = [(16 * MIB, 0x11), (at["dimm0"], 0x22), (at["dimm1"], 0x33)]
     for address, byte in places:
         if address == 16 * MIB:
@@ -97,6 +109,7 @@ def mapped(l, mount):
     guest = Guest(l, mount, "fuse", "-object", "memory-backend-ram,id=d0,size=128M", "-device",
                   "virtio-mem-pci,id=vm0,memdev=d0,requested-size=128M")
     expect(os.path.exists(mount.file("fuse.d0")), "regions: %s", os.listdir(mount.path))
+    is_shown_where_it_is(mount, "fuse.d0", guest.plugged()["vm0"])
     for part in range(16, 128, 4):
         guest.qtest.fill(part * MIB, 4 * MIB, 0x44)
     guest.qtest.expect(64 * MIB, 4096, 0x44)

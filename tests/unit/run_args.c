@@ -183,6 +183,21 @@ static uint64_t low_of(const char *from)
 	return low;
 }
 
+/* Where the guest has its RAM i. */
+static uint64_t gpa_of(const char *from, unsigned i)
+{
+	char **argv = words(from), err[RUN_ERR_TEXT];
+	struct run_args a;
+	uint64_t gpa;
+
+	CHECK_EQ(run_args_parse(&a, argv, &silent, NULL, false, err), 0);
+	CHECK_EQ(a.rams > i && a.ram[i].plugged, true);
+	gpa = a.ram[i].gpa;
+	run_args_deinit(&a);
+	run_args_free_argv(argv);
+	return gpa;
+}
+
 /* As file-shows-memory-as-the-manual-says sees it of a real QEMU. */
 static void pci_hole_is_where_the_machine_has_it(void)
 {
@@ -204,6 +219,29 @@ static void pci_hole_is_where_the_machine_has_it(void)
 	/* Not known: no guess is better than a wrong one. */
 	CHECK_EQ(low_of("q -m 8G"), 0);
 	CHECK_EQ(low_of("q -M virt -m 8G"), 0);
+}
+
+/* The same of a real QEMU 7.2, by its `info memory-devices`. */
+static void plugged_memory_is_where_qemu_puts_it(void)
+{
+#define RAMS(size) "-object memory-backend-ram,id=a,size=" size " -object memory-backend-ram,id=b,size=256M "
+	CHECK_EQ(gpa_of("q -M q35 -m 512M,slots=4,maxmem=8G " RAMS("128M") "-device pc-dimm,memdev=a", 1), 4 * GIB);
+	CHECK_EQ(gpa_of("q -M q35 -m 2561M,slots=4,maxmem=8G " RAMS("128M") "-device pc-dimm,memdev=a", 1), 4 * GIB);
+	CHECK_EQ(gpa_of("q -M q35 -m 2944M,slots=4,maxmem=8G " RAMS("128M") "-device pc-dimm,memdev=a", 1), 5 * GIB);
+	CHECK_EQ(gpa_of("q -M pc -m 8G,slots=4,maxmem=16G " RAMS("128M") "-device pc-dimm,memdev=a", 1), 9 * GIB);
+	CHECK_EQ(gpa_of("q -M q35 -m 512M,slots=4,maxmem=8G " RAMS("126M") "-device pc-dimm,memdev=a -device pc-dimm,memdev=b", 2),
+		 4 * GIB + 126 * MIB);
+	CHECK_EQ(gpa_of("q -M q35 -m 512M,slots=4,maxmem=8G " RAMS("126M") "-device pc-dimm,memdev=a "
+			"-device virtio-mem-pci,memdev=b,block-size=64M", 2),
+		 4 * GIB + 128 * MIB);
+	CHECK_EQ(gpa_of("q -M q35 -m 512M,slots=4,maxmem=8G " RAMS("128M") "-device pc-dimm,memdev=a,addr=0x110000000 "
+			"-device pc-dimm,memdev=b", 2),
+		 4 * GIB);
+	CHECK_EQ(gpa_of("q -M q35 -m 512M,slots=4,maxmem=8G " RAMS("128M") "-device pc-dimm,memdev=a,addr=0x108000000 "
+			"-device pc-dimm,memdev=b", 2),
+		 4 * GIB + 256 * MIB);
+	CHECK_EQ(gpa_of("q -M virt -m 512M,slots=4,maxmem=8G " RAMS("128M") "-device pc-dimm,memdev=a", 1), 0);
+#undef RAMS
 }
 
 static void plain_ram_gets_a_backend(void)
@@ -704,6 +742,7 @@ static void any_bytes_are_survived(void)
 static const struct check_test tests[] = {
 	{"size-is-read-as-qemu-reads-it", size_is_read_as_qemu_reads_it},
 	{"pci-hole-is-where-the-machine-has-it", pci_hole_is_where_the_machine_has_it},
+	{"plugged-memory-is-where-qemu-puts-it", plugged_memory_is_where_qemu_puts_it},
 	{"plain-ram-gets-a-backend", plain_ram_gets_a_backend},
 	{"backend-is-replaced-in-its-place", backend_is_replaced_in_its_place},
 	{"json-objects-stay-json", json_objects_stay_json},

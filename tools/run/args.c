@@ -22,6 +22,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -315,21 +316,48 @@ static int machine_rams_find(struct run_scan *s, struct qemu_facts *facts)
 	return rc || s->numa_ids ? rc : ram_add_own(s, facts);
 }
 
+/* Where device i's memory is going to be: where it asks to be, or, as QEMU looks for room, in the first gap between those
+ * before it that is large enough. Their RAM begins with a->ram[first]. */
+static uint64_t plug_place(const struct run_scan *s, unsigned first, unsigned i, uint64_t from)
+{
+	const struct run_ram *ram = &s->a->ram[first];
+	uint64_t align = s->plug[i].align_bytes, gpa = (from + align - 1) / align * align;
+
+	if (s->plug[i].gpa)
+		return s->plug[i].gpa;
+	for (unsigned k = 0; k < i; k++) {
+		uint64_t end = ram[k].gpa + ram[k].bytes;
+
+		if (gpa >= end || gpa + ram[i].bytes <= ram[k].gpa)
+			continue;
+		end = (end + align - 1) / align * align;
+		if (end <= gpa)
+			return 0; /* sizes that no machine has */
+		gpa = end;
+		k = UINT_MAX; /* once more, against all of them */
+	}
+	return gpa;
+}
+
 /* Decides from everything that was read where the RAM comes from. */
 static int rams_find(struct run_scan *s, struct qemu_facts *facts)
 {
 	int rc = machine_rams_find(s, facts);
 	uint64_t bytes = 0;
+	unsigned first;
 
 	for (unsigned i = 0; i < s->a->rams && !rc; i++)
 		bytes += s->a->ram[i].bytes;
 	if (!rc)
 		s->a->low_bytes = run_machine_low(s->a->args[0], s->machine_type, bytes, s->machine_most);
+	first = s->a->rams;
 	for (unsigned i = 0; i < s->plugged_ids && !rc; i++) {
 		rc = ram_add_backend(s, s->plugged_id[i]);
 		if (!rc)
 			s->a->ram[s->a->rams - 1].plugged = true;
 	}
+	for (unsigned i = 0; i < s->plugged_ids && !rc && s->a->low_bytes; i++)
+		s->a->ram[first + i].gpa = plug_place(s, first, i, run_machine_plug_gpa(bytes, s->a->low_bytes));
 	return rc;
 }
 

@@ -31,6 +31,7 @@ struct run_ram {
 	char *file;  /* the mem-path that is asked for, or NULL */
 	bool shared; /* share=on */
 	bool plugged; /* of a device: beside the machine's own */
+	uint64_t gpa; /* of what is plugged: where the guest has it; 0: not known */
 	bool kept;   /* by the caller: the file is mapped as the command line has it */
 };
 

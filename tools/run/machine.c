@@ -46,3 +46,10 @@ uint64_t run_machine_low(const char *qemu, const char *type, uint64_t ram, uint6
 	}
 	return ram < low ? ram : low;
 }
+
+uint64_t run_machine_plug_gpa(uint64_t ram_bytes, uint64_t low_bytes)
+{
+	uint64_t end = RUN_HIGH_GPA + (ram_bytes - low_bytes);
+
+	return (end + GIB - 1) / GIB * GIB;
+}

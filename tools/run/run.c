@@ -21,6 +21,7 @@
 #include "gvmfs/gvm_mount.h"
 #include "kernel.h"
 #include "limit.h"
+#include "machine.h"
 #include "memcg.h"
 #include "memnode/clock.h"
 #include "memnode/size.h"
@@ -274,9 +275,15 @@ static void low_tell(const struct run *r)
 	unsigned long long before = 0, low = r->args.low_bytes;
 	char text[64];
 
-	for (unsigned i = 0; i < r->regions && low && !r->args.ram[i].plugged; i++) {
-		int n = snprintf(text, sizeof(text), "low %llu\nbefore %llu", low, before);
+	for (unsigned i = 0; i < r->regions && low; i++) {
+		const struct run_ram *ram = &r->args.ram[i];
+		int n;
 
+		if (ram->plugged && ram->gpa < RUN_HIGH_GPA)
+			continue;
+		if (ram->plugged) /* as if all from 4 GiB up to it were RAM, too */
+			before = low + (ram->gpa - RUN_HIGH_GPA);
+		n = snprintf(text, sizeof(text), "low %llu\nbefore %llu", low, before);
 		setxattr(r->region[i].path, GVM_XATTR_CORE, text, (size_t)n, 0);
 		before += r->region[i].bytes;
 	}

@@ -10,7 +10,8 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define RAM_ALIGN 8192 /* QEMU rounds -m up to it */
+#define RAM_ALIGN  8192 /* QEMU rounds -m up to it */
+#define PLUG_ALIGN (2ull << 20) /* of a DIMM, and of virtio-mem's blocks where nothing else is said */
 
 static const char pinned_why[] =
 	"pins all of the guest's memory on the host, so that none of it could be remote";
@@ -179,6 +180,18 @@ static int take_numa(struct run_scan *s, struct run_place at, const struct qemu_
 	return s->numa_id[s->numa_ids++] ? 0 : -ENOMEM;
 }
 
+/* Where it asks to be; a value that is none QEMU refuses. */
+static struct run_plug plug_of(const struct qemu_opts *o)
+{
+	bool dimm = !strcmp(qemu_opts_get(o, "driver"), "pc-dimm");
+	const char *addr = qemu_opts_get(o, dimm ? "addr" : "memaddr"), *block = qemu_opts_get(o, "block-size");
+	struct run_plug plug = {.gpa = addr ? strtoull(addr, NULL, 0) : 0};
+
+	if (dimm || !block || size_parse(block, 1, &plug.align_bytes) || plug.align_bytes < PLUG_ALIGN)
+		plug.align_bytes = PLUG_ALIGN;
+	return plug;
+}
+
 /* A DIMM, or a virtio-mem device: its backend becomes a region like the machine's RAM. */
 static int take_plugged(struct run_scan *s, const struct qemu_opts *o)
 {
@@ -189,6 +202,7 @@ static int take_plugged(struct run_scan *s, const struct qemu_opts *o)
 	if (s->plugged_ids == RUN_REGIONS_MAX)
 		return run_scan_refuse(s, -EINVAL, "more than %d DIMMs and virtio-mem devices",
 				       RUN_REGIONS_MAX);
+	s->plug[s->plugged_ids] = plug_of(o);
 	s->plugged_id[s->plugged_ids] = strdup(id);
 	return s->plugged_id[s->plugged_ids++] ? 0 : -ENOMEM;
 }

@@ -17,6 +17,12 @@ struct run_backend {
 	struct qemu_opts o;
 };
 
+/* A DIMM or virtio-mem device. */
+struct run_plug {
+	uint64_t gpa;	      /* that it asks for; 0: QEMU chooses */
+	uint64_t align_bytes; /* of one that QEMU chooses */
+};
+
 struct run_scan {
 	struct run_args *a;
 	char *err;
@@ -30,6 +36,7 @@ struct run_scan {
 	char *numa_id[RUN_REGIONS_MAX];
 	unsigned plugged_ids; /* the memdev of DIMMs and virtio-mem devices */
 	char *plugged_id[RUN_REGIONS_MAX];
+	struct run_plug plug[RUN_REGIONS_MAX];
 	unsigned set_ids; /* of -set object.ID.… */
 	char *set_id[RUN_REGIONS_MAX];
 };
