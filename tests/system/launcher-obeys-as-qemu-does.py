@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """To a shell, a service manager or libvirt, `gvm run` with a QEMU behind it behaves as that QEMU alone:
 the terminal's ^C, ^Z and fg, its input, signals to the one process that was started, and the exit
-status. What only asks QEMU something is answered by QEMU, without a mount; -daemonize is refused with
-the reason."""
+status. What only asks QEMU something is answered by QEMU, without a mount, also over the monitor by which libvirt asks;
+-daemonize of a guest is refused with the reason."""
 
 import os
 import pty
@@ -12,6 +12,7 @@ import sys
 
 import lab
 from lab import descendants, expect, program, wait_for
+from monitor import Monitor
 from qtest import Qtest
 from remote import Mount, Node
 
@@ -166,8 +167,26 @@ def questions(l):
         expect(plain == ours, "%s: QEMU says %s, under gvm run %s", words, plain[:200], ours[:200])
 
 
+def asked_by_libvirt(l, launched):
+    """What a QEMU is able to do, as libvirt asks of an emulator before it starts any guest."""
+    qmp, pid = l.path("probe-%d.qmp" % launched), l.path("probe-%d.pid" % launched)
+    l.run(*([program("gvm"), "run", "--local", "2G", "--mount", l.path("nowhere"), "--"] if launched else []), QEMU, "-S",
+          "-no-user-config", "-nodefaults", "-nographic", "-machine", "none,accel=kvm:tcg", "-qmp",
+          "unix:%s,server=on,wait=off" % qmp, "-pidfile", pid, "-daemonize")
+    monitor = Monitor(qmp)
+    said = [monitor.do(question) for question in ("query-version", "query-machines", "query-commands", "query-cpu-definitions")]
+    said.append(monitor.do("qom-list-types", implements="device", abstract=False))
+    with open(pid) as f:
+        pid = int(f.read())
+    expect(pid in descendants(), "the file has another pid: %d", pid)
+    os.kill(pid, signal.SIGTERM)
+    wait_for("it ends", lambda: pid not in descendants())
+    return said
+
+
 def test(l):
     questions(l)
+    expect(asked_by_libvirt(l, False) == asked_by_libvirt(l, True), "libvirt is told something else")
     mount = Mount(l, [Node(l, "64M")])
     for what in (in_a_terminal, by_signals):
         plain, ours = what(l, mount, False), what(l, mount, True)
