@@ -16,6 +16,7 @@ import readme
 from lab import expect, main, wait_for
 
 OTHERS = ("Memory that several hosts share", "Packages")  # the sections of the other tests
+EXAMPLES = os.path.join(lab.SOURCE, "tools/libvirt")
 GREETING = b"a guest that lies in other machines' memory"
 # Copies itself all over the memory from 0x10000 to 0x90000, prints its greeting to the first serial port,
 # and halts.
@@ -126,7 +127,9 @@ class Reader:
         expect(process.wait(20) == -signal.SIGTERM, "status %s: %s", process.popen.returncode, process.log())
 
     def emulator(self, command, path):
-        """libvirt asks it first."""
+        """libvirt asks it first. It is the example's, and so is the domain beside it."""
+        with open(os.path.join(EXAMPLES, os.path.basename(path))) as f:
+            expect(f.read().splitlines() == command.lines, "%s of the examples is another: %s", path, command.lines)
         with open(path, "w", opener=lambda *a: os.open(*a, mode=0o755)) as f:
             f.write("\n".join(command.lines) + "\n")
         expect("QEMU emulator" in self.shell(path + " -version"), "it does not answer")
@@ -218,6 +221,10 @@ def test(l):
     for language, text in fenced:
         if language == "xml":
             xml.etree.ElementTree.fromstring("<domain>%s</domain>" % text)
+            with open(os.path.join(EXAMPLES, "mapped.xml")) as f:
+                example = [line.strip() for line in f]
+            for line in text.splitlines():
+                expect(line.partition("   <!--")[0].strip() in example, "not in the example: %s", line)
         else:
             expect(not language, "nothing here knows what to do with a block of %s", language)
     for address in ("10.0.0.1", "10.0.0.2", "10.0.0.3"):
