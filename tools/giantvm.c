@@ -3,6 +3,7 @@
 
 #include "say.h"
 
+#include <arpa/inet.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <stdio.h>
@@ -240,4 +241,27 @@ int giantvm_region_get(int fd, struct giantvm_region_info *info)
 {
 	memset(info, 0, sizeof(*info));
 	return call(fd, GIANTVM_REGION_INFO, info);
+}
+
+const char *giantvm_node_addr(const struct giantvm_node *node, char text[GIANTVM_ADDR_TEXT])
+{
+	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
+	bool v4 = !memcmp(node->address, mapped, sizeof(mapped));
+	char ip[INET6_ADDRSTRLEN];
+
+	inet_ntop(v4 ? AF_INET : AF_INET6, node->address + (v4 ? sizeof(mapped) : 0), ip,
+		  sizeof(ip));
+	snprintf(text, GIANTVM_ADDR_TEXT, v4 ? "%s:%u" : "[%s]:%u", ip, node->port);
+	return text;
+}
+
+int giantvm_stats_get(int device, const char *name, struct giantvm_stats *stats)
+{
+	int rc;
+
+	memset(stats, 0, sizeof(*stats));
+	rc = giantvm_name_set(name, stats->name);
+	if (!rc && ioctl(device, GIANTVM_STATS, stats))
+		rc = -errno;
+	return rc;
 }

@@ -9,6 +9,7 @@
 #include "kmod/uapi/giantvm.h"
 
 #include <limits.h>
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stdint.h>
 
@@ -26,6 +27,12 @@ struct giantvm_state {
 };
 int giantvm_state_get(int device, struct giantvm_state *state);
 void giantvm_state_free(struct giantvm_state *state);
+/* What this host counts of a region that it has joined. */
+int giantvm_stats_get(int device, const char *name, struct giantvm_stats *stats);
+
+/* Its address and port. Returns text. */
+#define GIANTVM_ADDR_TEXT (INET6_ADDRSTRLEN + 8)
+const char *giantvm_node_addr(const struct giantvm_node *node, char text[GIANTVM_ADDR_TEXT]);
 
 /* -EINVAL: not a valid name. */
 int giantvm_name_set(const char *name, char out[GIANTVM_NAME_BYTES]);

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gvm metrics tells Prometheus all that gvm stat and gvm node count, and how long users wait, in a text to which promtool has no
-objection, whatever regions are called; what does not answer is told as such; the text is printed, is in a file that is
+objection, whatever regions are called; the dashboard for Grafana asks for nothing else; what does not answer is told as such; the text is printed, is in a file that is
 replaced as a whole, or is served over HTTP, where a scraper that says nothing holds nobody up, nor
 a server that is started again."""
 
@@ -14,7 +14,8 @@ import subprocess
 
 import lab
 from lab import children, expect, program, wait_for
-from remote import Mount, Node, numbers
+from remote import Mount, Node
+import dashboard
 
 SAMPLE = re.compile(r'^(\w+)\{(.*)\} (\S+)$')
 NAME = 'a "b" \\ c\nd\udcff\u00e4'
@@ -70,10 +71,22 @@ def is_all_there(l, mount, node):
     expect(("gvm_region_fault_wait_seconds_count", region % "read") not in found, "of one that is not open")
     guest.signal(signal.SIGKILL)
     guest.wait(20)
+    is_on_the_dashboard(l, found)
     before = found["gvm_mount_fault_wait_seconds_count", whole]
     mount.kill_worker()
     wait_for("a successor counts on", lambda: mount.stats()["restarts"] == 1)
     expect(judged(told("--mount", mount.path))["gvm_mount_fault_wait_seconds_count", whole] >= before, "it begins anew")
+
+
+def is_on_the_dashboard(l, found):
+    """(What it asks of the kernel mode is there with the module: counters-agree of suite kernel.)"""
+    dashboard.judge(l)
+    copied = Mount(l, [Node(l, "64M"), Node(l, "64M")], "--replicas", "2")
+    with open(copied.region("copied", 1 << 20), "r+b"):
+        names = {name for name, _ in [*found, *judged(told("--mount", copied.path))]}
+    copied.unmount()
+    lacking = {name for name in dashboard.names() if not name.startswith("gvm_dsm_")} - names
+    expect(not lacking, "the dashboard asks for what nobody exports: %s", lacking)
 
 
 def is_alone(l):

@@ -6,27 +6,12 @@
 #include "memnode/size.h"
 #include "say.h"
 
-#include <arpa/inet.h>
 #include <errno.h>
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/ioctl.h>
 
 #define CONTENDED_SHOWN 10
-#define ADDR_TEXT	(INET6_ADDRSTRLEN + 8)
-
-static const char *node_addr(const struct giantvm_node *node, char text[ADDR_TEXT])
-{
-	static const uint8_t mapped[12] = {[10] = 0xff, 0xff};
-	bool v4 = !memcmp(node->address, mapped, sizeof(mapped));
-	char ip[INET6_ADDRSTRLEN];
-
-	inet_ntop(v4 ? AF_INET : AF_INET6, node->address + (v4 ? sizeof(mapped) : 0), ip,
-		  sizeof(ip));
-	snprintf(text, ADDR_TEXT, v4 ? "%s:%u" : "[%s]:%u", ip, node->port);
-	return text;
-}
 
 static const char *node_roles(const struct giantvm_node *node)
 {
@@ -44,26 +29,15 @@ static const char *node_state(const struct giantvm_node_info *n)
 
 static void nodes_print(const struct giantvm_state *s)
 {
-	char addr[ADDR_TEXT];
+	char addr[GIANTVM_ADDR_TEXT];
 
 	printf("  node  %-28s roles\n", "address");
 	for (unsigned i = 0; i < s->info.nr_nodes; i++) {
 		const struct giantvm_node_info *n = &s->nodes[i];
 
-		printf("%6u  %-28s %-8s %s\n", n->node.id, node_addr(&n->node, addr),
+		printf("%6u  %-28s %-8s %s\n", n->node.id, giantvm_node_addr(&n->node, addr),
 		       node_roles(&n->node), node_state(n));
 	}
-}
-
-static int stats_get(int device, const char *name, struct giantvm_stats *stats)
-{
-	int rc;
-
-	memset(stats, 0, sizeof(*stats));
-	rc = giantvm_name_set(name, stats->name);
-	if (!rc && ioctl(device, GIANTVM_STATS, stats))
-		rc = -errno;
-	return rc;
 }
 
 static double mean_us(const struct giantvm_stats *s)
@@ -83,7 +57,7 @@ static void regions_print(int device, const struct giantvm_state *s)
 	printf("  %-20s %10s %10s %12s %10s %10s %8s\n", "region", "size", "here", "remote faults",
 	       "mean wait", "taken away", "lost");
 	for (unsigned i = 0; i < s->info.nr_regions; i++) {
-		if (stats_get(device, s->regions[i], &stats))
+		if (giantvm_stats_get(device, s->regions[i], &stats))
 			continue; /* left meanwhile */
 		printf("  %-20s %10s %10s %13" PRIu64 " %7.0f us %10" PRIu64 " %8" PRIu64 "\n",
 		       stats.name, size_text(stats.size_bytes, size),
@@ -96,14 +70,14 @@ static void regions_print(int device, const struct giantvm_state *s)
 static struct json_object *nodes_json(const struct giantvm_state *s)
 {
 	struct json_object *list = json_object_new_array();
-	char addr[ADDR_TEXT];
+	char addr[GIANTVM_ADDR_TEXT];
 
 	for (unsigned i = 0; i < s->info.nr_nodes; i++) {
 		const struct giantvm_node_info *n = &s->nodes[i];
 		struct json_object *o = json_object_new_object();
 
 		json_number(o, "id", n->node.id);
-		json_text(o, "address", node_addr(&n->node, addr));
+		json_text(o, "address", giantvm_node_addr(&n->node, addr));
 		json_flag(o, "cpu", n->node.roles & GIANTVM_ROLE_CPU);
 		json_flag(o, "mem", n->node.roles & GIANTVM_ROLE_MEM);
 		json_text(o, "state", node_state(n));
@@ -146,7 +120,7 @@ static struct json_object *state_json(int device, const struct giantvm_state *s,
 	json_flag(o, "key", up && s->info.flags & GIANTVM_INFO_KEY);
 	json_member(o, "nodes", nodes_json(s));
 	for (unsigned i = 0; i < s->info.nr_regions; i++)
-		if (!stats_get(device, s->regions[i], &stats))
+		if (!giantvm_stats_get(device, s->regions[i], &stats))
 			json_object_array_add(list, stats_json(&stats));
 	json_member(o, "regions", list);
 	return o;
@@ -223,7 +197,7 @@ int dsm_status_region(int device, const char *name, bool json)
 {
 	struct giantvm_stats s;
 	char size[SIZE_TEXT];
-	int rc = stats_get(device, name, &s);
+	int rc = giantvm_stats_get(device, name, &s);
 
 	if (rc) {
 		say("status %s: %s", name, rc == -ENOENT ? "not joined on this host" : strerror(-rc));

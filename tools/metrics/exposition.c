@@ -75,6 +75,11 @@ static void sample_print(FILE *f, const struct metrics_source *s, const char *na
 	fprintf(f, "gvm_%s_%s{%s} %.17g\n", metrics_kind_names[s->kind], name, s->labels, value);
 }
 
+static bool is_counter(enum metrics_type type)
+{
+	return type == METRICS_COUNTER || type == METRICS_NS_COUNTER;
+}
+
 static void family_print(FILE *f, const struct metrics_sources *all, enum metrics_kind kind,
 			 const struct metrics_family *family)
 {
@@ -87,10 +92,10 @@ static void family_print(FILE *f, const struct metrics_sources *all, enum metric
 		if (!field)
 			continue;
 		if (!begun)
-			head_print(f, kind, family->name, family->type == METRICS_COUNTER ? "counter" : "gauge",
+			head_print(f, kind, family->name, is_counter(family->type) ? "counter" : "gauge",
 				   family->help);
 		begun = true;
-		if (family->type == METRICS_NS)
+		if (family->type == METRICS_NS || family->type == METRICS_NS_COUNTER)
 			sample_print(f, s, family->name, (double)strtoull(field, NULL, 10) / 1e9);
 		else
 			fprintf(f, "gvm_%s_%s{%s} %" PRIu64 "\n", metrics_kind_names[kind], family->name, s->labels,
@@ -111,6 +116,7 @@ static const struct {
 	{METRICS_MOUNT, "free_bytes", "What the mount's nodes can still promise", OWN_FREE},
 	{METRICS_REGION, "held_bytes", "What the nodes hold of the region", OWN_HELD},
 	{METRICS_NODE, "up", "Whether the node answers", OWN_UP},
+	{METRICS_DSM_NODE, "up", "Whether this host has a connection to the node, or is it", OWN_UP},
 	{METRICS_NODE, "round_trip_seconds", "How long it took to ask the node for its figures", OWN_ROUND},
 };
 

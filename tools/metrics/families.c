@@ -6,9 +6,12 @@
 #define REGION (1u << METRICS_REGION)
 #define BOTH   (MOUNT | REGION)
 #define NODE   (1u << METRICS_NODE)
+#define DSM    (1u << METRICS_DSM_REGION)
+#define PEER   (1u << METRICS_DSM_NODE)
 
 const char *const metrics_kind_names[METRICS_KINDS] = {
-	[METRICS_MOUNT] = "mount", [METRICS_REGION] = "region", [METRICS_NODE] = "node"};
+	[METRICS_MOUNT] = "mount", [METRICS_REGION] = "region", [METRICS_NODE] = "node",
+	[METRICS_DSM_REGION] = "dsm_region", [METRICS_DSM_NODE] = "dsm_node"};
 
 const struct metrics_family metrics_families[] = {
 	/* state/stats.h */
@@ -137,5 +140,37 @@ const struct metrics_family metrics_families[] = {
 	{NODE, "rotten_chunks", "rotten_chunks", METRICS_GAUGE, "Chunks that are not what was stored"},
 	{NODE, "rotten_found", "rotten_found_total", METRICS_COUNTER,
 	 "Chunks that were found not to be what was stored"},
+	/* struct giantvm_stats */
+	{DSM, "size_bytes", "size_bytes", METRICS_GAUGE, "The region's size"},
+	{DSM, "resident_bytes", "resident_bytes", METRICS_GAUGE, "How much of the region is on this host"},
+	{DSM, "read_faults", "read_faults_total", METRICS_COUNTER, "Page faults of reads"},
+	{DSM, "write_faults", "write_faults_total", METRICS_COUNTER, "Page faults of writes"},
+	{DSM, "remote_faults", "remote_faults_total", METRICS_COUNTER, "Page faults that waited for another node"},
+	{DSM, "remote_wait_ns", "remote_wait_seconds_total", METRICS_NS_COUNTER,
+	 "How long page faults waited for other nodes"},
+	{DSM, "revoked_pages", "revoked_pages_total", METRICS_COUNTER, "Pages taken away by other nodes' writes"},
+	{DSM, "downgraded_pages", "downgraded_pages_total", METRICS_COUNTER,
+	 "Pages made read-only by other nodes' reads"},
+	{DSM, "evicted_pages", "evicted_pages_total", METRICS_COUNTER, "Pages that left this host for want of room"},
+	{DSM, "pin_waits", "pin_waits_total", METRICS_COUNTER, "Revocations that waited for a pin of the page"},
+	{DSM, "given_up_waits", "given_up_waits_total", METRICS_COUNTER,
+	 "Accesses of the kernel's own that failed since other nodes waited for pins"},
+	{DSM, "fenced_pins", "fenced_pins_total", METRICS_COUNTER, "Pins that were cut off at a lease's end"},
+	{DSM, "lost_pages", "lost_pages", METRICS_GAUGE, "Pages that are lost"},
+	/* debugfs, where it can be read */
+	{DSM, "kept_pages", "kept_pages", METRICS_GAUGE, "Pages that this host keeps as one that lends memory"},
+	{DSM, "sent", "messages_sent_total", METRICS_COUNTER, "Messages of the protocol sent"},
+	{DSM, "received", "messages_received_total", METRICS_COUNTER, "Messages of the protocol received"},
+	{DSM, "retries", "retries_total", METRICS_COUNTER, "Messages of the protocol sent once more"},
+	{DSM, "grants", "grants_total", METRICS_COUNTER, "Pages granted to nodes by this host"},
+	{DSM, "invalidations", "invalidations_total", METRICS_COUNTER, "Copies of pages that this host had nodes drop"},
+	{DSM, "upgrades", "upgrades_total", METRICS_COUNTER, "Grants of writing to who had the page for reading"},
+	{DSM, "ahead_pages", "ahead_pages_total", METRICS_COUNTER, "Pages fetched ahead of faults"},
+	{DSM, "bounces", "bounces_total", METRICS_COUNTER, "Pages that went to and fro between nodes"},
+	{DSM, "lost_nodes", "lost_nodes_total", METRICS_COUNTER, "Nodes that were lost"},
+	{DSM, "lease_expiries", "lease_expiries_total", METRICS_COUNTER, "Leases that ended since nobody renewed them"},
+	{DSM, "altered_frames", "altered_frames_total", METRICS_COUNTER, "Frames that somebody had altered on the way"},
+	{PEER, "cpu", "cpu", METRICS_GAUGE, "Whether the node runs guests"},
+	{PEER, "mem", "mem", METRICS_GAUGE, "Whether the node lends memory"},
 };
 const unsigned metrics_family_count = sizeof(metrics_families) / sizeof(*metrics_families);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* gather.h - mounts, their regions, and nodes are asked for what Prometheus is to know. */
+/* gather.h - mounts, their regions, nodes and the kernel module are asked for what Prometheus is to know. */
 #ifndef TOOLS_METRICS_GATHER_H
 #define TOOLS_METRICS_GATHER_H
 
@@ -10,5 +10,8 @@
  * user is told. 0, or 1 if it did not answer. */
 int metrics_gather_mount(struct metrics_sources *all, const char *path);
 int metrics_gather_node(struct metrics_sources *all, const char *address, const struct gvm_conn_opts *opts);
+/* The kernel mode's nodes and the regions that this host has joined. `asked` false: nobody misses a module that is not
+ * loaded. */
+int metrics_gather_dsm(struct metrics_sources *all, bool asked);
 
 #endif

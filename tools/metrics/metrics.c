@@ -1,6 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gvm metrics - what gvmfs and memory nodes count, for Prometheus: as a text, as a file for the textfile collector of
+ * gvm metrics - what gvmfs, memory nodes and the kernel module count, for Prometheus: as a text, as a file for the textfile collector of
  * node_exporter, or over HTTP.
  *
  * This is a process of its own. Neither gvmfs nor a node serves HTTP: what guests wait for is asked only what gvm stat and
@@ -25,11 +25,13 @@
 static const char help_text[] =
 	"usage: gvm metrics [OPTION ...]\n"
 	"\n"
-	"Prints what gvmfs and memory nodes count, as Prometheus takes it: of the mounts\n"
-	"and nodes that are named; of all mounts of this host where none is.\n"
+	"Prints what gvmfs, memory nodes and the kernel module count, as Prometheus takes\n"
+	"it: of the mounts and nodes that are named; of all mounts of this host, and the\n"
+	"module if it is loaded, where none is.\n"
 	"\n"
 	"  --mount DIR     a mount; may stand several times\n"
 	"  --node ADDRESS  a memory node; may stand several times\n"
+	"  --dsm           the kernel module, beside mounts and nodes that are named\n"
 	"  --key FILE      the secret shared with the nodes\n"
 	"  --tls           speak to the nodes over TLS, by that secret\n"
 	"  --output FILE   write it to FILE, which is replaced as a whole: a file *.prom\n"
@@ -40,6 +42,7 @@ static const char help_text[] =
 struct asked {
 	const char **mounts, **nodes;
 	unsigned mount_count, node_count;
+	bool dsm;
 	struct gvm_conn_opts opts;
 	const char *output, *listen;
 };
@@ -52,7 +55,7 @@ static int mounts_gather(const struct asked *a, struct metrics_sources *all)
 
 	for (unsigned i = 0; i < a->mount_count; i++)
 		status |= metrics_gather_mount(all, a->mounts[i]);
-	if (a->mount_count || a->node_count)
+	if (a->mount_count || a->node_count || a->dsm)
 		return status;
 	rc = mounts_all(NULL, &paths, &count);
 	if (rc) {
@@ -74,6 +77,8 @@ static int text_make(FILE *f, void *arg)
 
 	for (unsigned i = 0; i < a->node_count; i++)
 		status |= metrics_gather_node(&all, a->nodes[i], &a->opts);
+	if (a->dsm || (!a->mount_count && !a->node_count))
+		status |= metrics_gather_dsm(&all, a->dsm);
 	metrics_print(f, &all);
 	metrics_sources_free(&all);
 	return status;
@@ -168,6 +173,7 @@ static int command_line(struct asked *a, int argc, char **argv)
 {
 	static const struct option longs[] = {{"mount", required_argument, NULL, 'm'},
 					      {"node", required_argument, NULL, 'n'},
+					      {"dsm", no_argument, NULL, 'd'},
 					      {"key", required_argument, NULL, 'k'},
 					      {"tls", no_argument, NULL, 't'},
 					      {"output", required_argument, NULL, 'o'},
@@ -185,6 +191,9 @@ static int command_line(struct asked *a, int argc, char **argv)
 			break;
 		case 'n':
 			a->nodes[a->node_count++] = optarg;
+			break;
+		case 'd':
+			a->dsm = true;
 			break;
 		case 'k':
 			key_path = optarg;
