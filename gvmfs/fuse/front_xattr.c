@@ -15,7 +15,7 @@
 #include "node/region.h"
 #include "node/replicas.h"
 #include "options.h"
-#include "state/sealing.h"
+#include "state/seals.h"
 #include "store/store.h"
 #include "uffd/resident.h"
 #include "view.h"
@@ -145,7 +145,7 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 	if (strcmp(name, GVM_XATTR_REPLICAS) == 0)
 		return snprintf(text, STATS_BYTES, "%u", inode_replicas(d, w->opts->replicas));
 	if (strcmp(name, GVM_XATTR_SEAL) == 0)
-		return snprintf(text, STATS_BYTES, "%d", sealing_is_wanted(w, inode));
+		return snprintf(text, STATS_BYTES, "%d", region_is_sealed(w, inode));
 	return -ENODATA;
 }
 
@@ -328,7 +328,7 @@ static void seal_run(struct task *task)
 	if (d->use == INODE_FREE || d->rec.kind != RECORD_REGION) {
 		op_end(op, true, d->use == INODE_FREE ? ENOENT : EINVAL);
 	} else if (d->rec.node_count) {
-		bool same = c->wish && (c->wish == SEAL_YES) == sealing_is_wanted(op->w, op->inode);
+		bool same = c->wish && (c->wish == SEAL_YES) == region_is_sealed(op->w, op->inode);
 
 		op_end(op, true, same ? 0 : c->wish ? EBUSY : ENODATA);
 	} else if (c->wish == SEAL_YES && !op->w->sealer) {

@@ -9,6 +9,7 @@
 #include "node/region_fetch.h"
 #include "node/region_node.h"
 #include "state/sealing.h"
+#include "state/seals.h"
 #include "state/worker.h"
 #include "store/sealed.h"
 #include "store/sender.h"
@@ -141,7 +142,7 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 		.here = e->valid,
 		.data = e->data,
 		.fetching = e->store->cache.fetching,
-		.open = sealing_sealer(w, e->inode) ? part_open : NULL,
+		.open = region_sealer(w, e->inode) ? part_open : NULL,
 	};
 	uint32_t got;
 	int error = part_take(w, &part, version, head, body, &got); /* (no older than what was asked for) */
@@ -192,7 +193,7 @@ static void env_send(struct store *s, struct inode *inode, struct flush *f)
 	struct worker *w = s->owner;
 
 	f->done = flushed;
-	f->sealed = sealing_sealer(w, inode);
+	f->sealed = region_sealer(w, inode);
 	f->seals_known = sealing_known(inode, f->chunk);
 	f->begun_ns = gvm_now_ns();
 	sender_send(w, inode, f);

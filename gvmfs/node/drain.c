@@ -10,7 +10,7 @@
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas_state.h"
-#include "state/sealing.h"
+#include "state/seals.h"
 #include "state/worker.h"
 
 #include <errno.h>
@@ -302,7 +302,7 @@ static void job_fill_in(struct drain *d, struct repair_job *job)
 	job->serial = d->serial;
 	job->region = record_of(d)->id;
 	job->opts = d->r->w->opts;
-	job->sealed = sealing_sealer(d->r->w, inode);
+	job->sealed = region_sealer(d->r->w, inode);
 	job->index = inode->index;
 	region_node_place(d->r->w, inode, (unsigned)record_node_find(record_of(d), &d->to), &job->to);
 }

@@ -14,7 +14,7 @@
 #include "region_node.h"
 #include "replicas.h"
 #include "replicas_state.h"
-#include "state/sealing.h"
+#include "state/seals.h"
 #include "state/worker.h"
 
 #include <errno.h>
@@ -47,8 +47,8 @@ static struct region_job *region_job_new(struct worker *w, struct inode *inode, 
 	rj->rec = inode->disk->rec;
 	rj->rec.view = inode_view_told(inode->disk);
 	if (!rj->rec.node_count)
-		rj->rec.seal = sealing_of_new(w, inode); /* if it is made now */
-	rj->sealed = inode->disk->rec.node_count ? sealing_sealer(w, inode) != NULL : rj->rec.seal & 1;
+		rj->rec.seal = region_seal_of_new(w, inode); /* if it is made now */
+	rj->sealed = inode->disk->rec.node_count ? region_sealer(w, inode) != NULL : rj->rec.seal & 1;
 	rj->epoch = inode->disk->epoch;
 	rj->opts = w->opts;
 	rj->self = w->self;
@@ -142,7 +142,7 @@ int region_can_read(struct worker *w, struct inode *inode)
 	const struct record *rec = &inode->disk->rec;
 	uint64_t own = w->journal->super->seal_id;
 
-	if (!rec->node_count || rec->seal == own || (own ? !sealing_sealer(w, inode) : !(rec->seal & 1)))
+	if (!rec->node_count || rec->seal == own || (own ? !region_sealer(w, inode) : !(rec->seal & 1)))
 		return region_is_near(w, rec);
 	if (!own) {
 		log_error(rec->name, "it is sealed (with key %016llx): this mount needs --seal-key-file with that key",
@@ -516,7 +516,7 @@ void region_report(struct worker *w, struct inode *inode, uint64_t chunk, const 
 			 inode->unreported);
 	log_error(d->rec.name, "%s of chunk %llu on node %s: %s%s", what, (unsigned long long)chunk,
 		  nodes_text(&d->rec, chunk, nodes),
-		  error == -EBADMSG && sealing_sealer(w, inode) ?
+		  error == -EBADMSG && region_sealer(w, inode) ?
 			  "REFUSED: it is not what this host sealed last (damaged, changed or an old copy)" :
 			  error_text(error),
 		  more);

@@ -11,7 +11,7 @@
 #include "region_node.h"
 #include "repair_job.h"
 #include "replicas_state.h"
-#include "state/sealing.h"
+#include "state/seals.h"
 #include "surplus.h"
 
 #include <assert.h>
@@ -105,7 +105,7 @@ static void job_fill_in(struct repair *p, struct repair_job *job)
 	job->serial = p->serial;
 	job->region = rec->id;
 	job->opts = p->r->w->opts;
-	job->sealed = sealing_sealer(p->r->w, inode);
+	job->sealed = region_sealer(p->r->w, inode);
 	job->index = inode->index;
 	region_node_place(p->r->w, inode, (unsigned)record_node_find(rec, &p->node), &job->to);
 }

@@ -11,6 +11,7 @@
 #include "replicas.h"
 #include "replicas_state.h"
 #include "state/sealing.h"
+#include "state/seals.h"
 
 #include <assert.h>
 #include <errno.h>
@@ -108,7 +109,7 @@ static bool mend_begin(struct worker *w, const struct rot_place *p)
 	mend->base.epoch = p->epoch;
 	mend->base.region = inode->disk->rec.id;
 	mend->base.opts = w->opts;
-	mend->base.sealed = sealing_sealer(w, inode);
+	mend->base.sealed = region_sealer(w, inode);
 	mend->base.index = inode->index;
 	region_node_place(w, inode, (unsigned)node, &mend->base.to);
 	mend->count = 1;

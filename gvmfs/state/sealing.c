@@ -3,8 +3,6 @@
 #include "sealing.h"
 
 #include "base/log.h"
-#include "options.h"
-#include "worker.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -58,42 +56,6 @@ void sealing_dump_nothing(const struct sealing *s)
 			    strerror(errno));
 	if (fd >= 0)
 		close(fd);
-}
-
-/* 0: it cannot be computed: then none fits. */
-static uint64_t plain_mark(const struct worker *w, struct inode *inode)
-{
-	const struct gvm_id *id = &inode->disk->rec.id;
-
-	if (inode->plain_mark && gvm_id_equal(&inode->plain_id, id))
-		return inode->plain_mark;
-	inode->plain_id = *id;
-	if (seal_plain_mark(w->sealer, id, &inode->plain_mark))
-		inode->plain_mark = 0;
-	return inode->plain_mark;
-}
-
-struct sealer *sealing_sealer(const struct worker *w, struct inode *inode)
-{
-	uint64_t mark = w->sealer && inode->disk->rec.seal ? plain_mark(w, inode) : 0;
-
-	return mark && inode->disk->rec.seal == mark ? NULL : w->sealer;
-}
-
-bool sealing_is_wanted(const struct worker *w, const struct inode *inode)
-{
-	const struct journal_inode *d = inode->disk;
-
-	if (d->rec.node_count)
-		return d->rec.seal & 1;
-	return w->sealer && (d->seal ? d->seal == SEAL_YES : w->opts->seal != OPTIONS_NO_SEAL);
-}
-
-uint64_t sealing_of_new(const struct worker *w, struct inode *inode)
-{
-	uint64_t mark = w->sealer && !sealing_is_wanted(w, inode) ? plain_mark(w, inode) : 0;
-
-	return mark ? mark : w->journal->super->seal_id;
 }
 
 struct seal_known *sealing_known(const struct inode *inode, uint64_t chunk)

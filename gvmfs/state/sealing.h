@@ -13,7 +13,6 @@
 #include "inode.h"
 #include "seal.h"
 
-struct worker;
 
 struct sealing {
 	uint64_t id; /* of the key: seal_key_id() */
@@ -30,17 +29,6 @@ void sealing_pass_on(const struct sealing *s, bool pass_on);
 void sealing_forget(const struct sealing *s);
 /* Keeps all memory of this process and its children out of core dumps. */
 void sealing_dump_nothing(const struct sealing *s);
-
-/*
- * What opens and seals the chunks of a region, in the front thread; NULL: they are plain. A region is plain where the mount has no key, or
- * where its record has the mark that only who has the key can make for this region (seal_plain_mark()): so no node can have a host
- * send plain pages. All else is taken for sealed.
- */
-struct sealer *sealing_sealer(const struct worker *w, struct inode *inode);
-/* What the record of a region says that is made now: a key's id, a mark, or 0. */
-uint64_t sealing_of_new(const struct worker *w, struct inode *inode);
-/* Whether it is, or will be, sealed, as far as this mount can tell. */
-bool sealing_is_wanted(const struct worker *w, const struct inode *inode);
 
 /* The seal_known entry of a chunk of an attached inode; NULL: the inode has none (not sealed, or not attached). */
 struct seal_known *sealing_known(const struct inode *inode, uint64_t chunk);

@@ -173,7 +173,7 @@ static void timers_look(struct store *s)
 	for (struct wbuf *wbuf = s->wbufs.wbuf;
 	     s->wbufs.free < JOURNAL_WBUFS && wbuf != s->wbufs.wbuf + JOURNAL_WBUFS; wbuf++) {
 		if (wbuf_is(&s->wbufs, wbuf) == WBUF_IS_REFUSED && wbuf->retry_at_ns <= now) {
-			if (wbuf->flush.sealed)
+			if (s->sealed)
 				wbuf_resend_anew(&s->wbufs, wbuf);
 			else
 				wbuf_resend(&s->wbufs, wbuf);

@@ -8,6 +8,7 @@
 #include "resident.h"
 #include "resident_calls.h"
 #include "state/sealing.h"
+#include "state/seals.h"
 #include "state/worker.h"
 #include "store/sealed.h"
 #include "store/sender.h"
@@ -56,7 +57,7 @@ static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t vers
 		.data = f->data,
 		.fetching = r->rs->fetching,
 		.waited = f->waited,
-		.open = sealing_sealer(r->w, r->inode) ? part_open : NULL,
+		.open = region_sealer(r->w, r->inode) ? part_open : NULL,
 	};
 	uint32_t got;
 	int error = part_take(r->w, &part, version, head, body, &got); /* not older than the version asked for */
@@ -94,7 +95,7 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->wanted_ns = want_page == GVM_NO_PAGE ? 0 : gvm_now_ns();
 	region_fetch(r->w, r->inode, f->chunk, &f->fetch);
 	/* It is the only fetch in flight: use the time until its answer to prepare for opening it. */
-	if (want_page != GVM_NO_PAGE && r->rs->fetching == 1 && sealing_sealer(r->w, r->inode))
+	if (want_page != GVM_NO_PAGE && r->rs->fetching == 1 && region_sealer(r->w, r->inode))
 		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
 }
 
@@ -122,7 +123,7 @@ static void flushed(struct worker *w, struct flush *f)
 void env_send(struct resident *r, struct flush *f)
 {
 	f->done = flushed;
-	f->sealed = sealing_sealer(r->w, r->inode);
+	f->sealed = region_sealer(r->w, r->inode);
 	f->seals_known = sealing_known(r->inode, f->chunk);
 	f->memory_fd = r->fd[SESSION_MEMORY];
 	f->begun_ns = gvm_now_ns();

@@ -28,6 +28,7 @@
 #include "file.h"
 #include "options.h"
 #include "state/sealing.h"
+#include "state/seals.h"
 #include "state/worker.h"
 #include "store/sealed.h"
 #include "store/sender.h"
@@ -274,7 +275,7 @@ struct sealer {
 
 static struct sealer sealer;
 
-struct sealer *sealing_sealer(const struct worker *w, struct inode *i)
+struct sealer *region_sealer(const struct worker *w, struct inode *i)
 {
 	(void)i;
 	return w->sealer;

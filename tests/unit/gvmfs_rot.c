@@ -11,6 +11,7 @@
 #include "node/replicas_state.h"
 #include "node/rot.h"
 #include "state/sealing.h"
+#include "state/seals.h"
 #include "state/worker.h"
 
 #define NODES 4u /* the only slot is on the first three */
@@ -51,7 +52,7 @@ void region_node_place(struct worker *w, struct inode *i, unsigned node, struct 
 	*place = i->disk->rec.nodes[node];
 }
 
-struct sealer *sealing_sealer(const struct worker *w, struct inode *i)
+struct sealer *region_sealer(const struct worker *w, struct inode *i)
 {
 	(void)w;
 	(void)i;
