@@ -393,8 +393,8 @@ static bool worker_end_find(struct supervisor *s, int *how)
 static void say_sealing(const struct options *opts)
 {
 	if (opts->sealing && opts->seal == OPTIONS_NO_SEAL)
-		log_info(NULL, "what leaves this host is NOT sealed (--no-seal), but of regions that were made to be, with key %016llx",
-			 (unsigned long long)opts->sealing->id);
+		log_info(NULL, "what leaves this host is NOT sealed (--no-seal), but of regions that were made to be, with "
+			 "key %016llx", (unsigned long long)opts->sealing->id);
 	else if (opts->sealing)
 		log_info(NULL, "what leaves this host is sealed, with key %016llx", (unsigned long long)opts->sealing->id);
 	else if (opts->seal == OPTIONS_NO_SEAL)

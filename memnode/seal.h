@@ -85,7 +85,8 @@ int seal_block_key(const uint8_t region_key[32], const struct chunk_salt *salt, 
 
 /* By which a master key is known again, never 0; says nothing about the key itself. 0 or -EIO. */
 int seal_key_id(const void *master, size_t bytes, uint64_t *id);
-/* By which whoever has the master key knows that a region is plain by the word of one who had it: never 0, and no key's id. 0 or -EIO. */
+/* By which whoever has the master key knows that a region is plain by the word of one who had it: never 0, and no key's
+ * id. 0 or -EIO. */
 int seal_plain_mark(struct sealer *s, const struct gvm_id *region, uint64_t *mark);
 
 #endif

@@ -1,8 +1,8 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * front_xattr.c - the extended attributes user.gvm.*: statistics, latencies and maps, the budget of the fast path, where
- * a guest has its memory, whether a region is temporary, how many copies it has, whether it is sealed, taking a region from its
- * writer, the nodes and adding one, and the path of the fast path's socket.
+ * a guest has its memory, whether a region is temporary, how many copies it has, whether it is sealed, taking a region
+ * from its writer, the nodes and adding one, and the path of the fast path's socket.
  */
 #include "front.h"
 #include "front_map.h"
@@ -390,9 +390,9 @@ static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 	inode_acquire(inode, &t->op.task);
 }
 
-/* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a
- * region is temporary (1), how many copies one that has no size yet is to have (1 to 3), and whether it is to be sealed (0, 1), that it
- * is taken from its writer (1; 2: by force), and of the root one more node. */
+/* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a region
+ * is temporary (1), how many copies one that has no size yet is to have (1 to 3), and whether it is to be sealed (0, 1),
+ * that it is taken from its writer (1; 2: by force), and of the root one more node. */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {

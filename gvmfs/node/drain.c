@@ -171,8 +171,8 @@ void drain_open(struct replicas *r)
 	r->told = !is_unsettled(r->inode);
 }
 
-/* Whether the source has dropped its part, or knows what has moved away from it. Others that do not answer are told later: what is
- * not known to them moved when writes waited for them, or they have no slot that is asked for. */
+/* Whether the source has dropped its part, or knows what has moved away from it. Others that do not answer are told
+ * later: what is not known to them moved when writes waited for them, or they have no slot that is asked for. */
 static bool sources_know(const struct replicas *r)
 {
 	const struct record *rec = &r->inode->disk->rec;

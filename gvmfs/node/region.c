@@ -155,12 +155,12 @@ int region_can_read(struct worker *w, struct inode *inode)
 		return -EKEYREJECTED;
 	}
 	if (rec->seal)
-		log_error(rec->name, "it is not sealed, by the word of one who had another key than this mount: mount with that key, or with "
-			  "--no-seal and no key");
+		log_error(rec->name, "it is not sealed, by the word of one who had another key than this mount: mount with that "
+			  "key, or with --no-seal and no key");
 	else
 		log_error(rec->name,
-			  "it is not sealed, by its nodes' record, and nobody who has this mount's key has said so: if it was made by a "
-			  "mount with --no-seal and no key, mount so; if it was sealed, nodes have forged the record");
+			  "it is not sealed, by its nodes' record, and nobody who has this mount's key has said so: if it was made "
+			  "by a mount with --no-seal and no key, mount so; if it was sealed, nodes have forged the record");
 	return rec->seal ? -EKEYREJECTED : -EPERM;
 }
 

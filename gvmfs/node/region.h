@@ -25,8 +25,8 @@ typedef void region_done_fn(struct worker *w, struct inode *inode, int result, v
 bool region_is_attached(const struct inode *inode);
 
 /* Whether this mount can read the region, by its record. 0; -ENOKEY: it is sealed, and the mount has no key;
- * -EKEYREJECTED: it is sealed, or said not to be, with another key; -EPERM: it is not sealed by what nodes say alone, and the mount has a
- * key; or one of its nodes must not be sent to (pool_may_send()). Errors are logged. */
+ * -EKEYREJECTED: it is sealed, or said not to be, with another key; -EPERM: it is not sealed by what nodes say alone, and
+ * the mount has a key; or one of its nodes must not be sent to (pool_may_send()). Errors are logged. */
 int region_can_read(struct worker *w, struct inode *inode);
 
 /* Attaches to the region as its writer and reads its index. -EBUSY: it has a writer elsewhere. -EIO: a

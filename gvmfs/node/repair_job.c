@@ -239,7 +239,8 @@ static int get_piece(struct gvm_get *get, uint64_t version, const struct chunk_h
 
 static void copy_get(struct copy *c);
 
-/* All of it came from the node that is mended, whose copy is sound, as where it was written since, and the others are rotten. */
+/* All of it came from the node that is mended, whose copy is sound, as where it was written since, and the others are
+ * rotten. */
 static bool is_sound(const struct copy *c)
 {
 	const struct repair_copy *job = c->all->job;

@@ -99,8 +99,8 @@ static bool trims_now(const struct replicas *r)
 	return d->trims && !r->degraded && !r->drain && !r->settles && !d->view_saved && !any_unused(r);
 }
 
-/* One copy: whether to tell the nodes now what has moved away from them. (The source that has no slot any more is rid of its part
- * instead, at once.) */
+/* One copy: whether to tell the nodes now what has moved away from them. (The source that has no slot any more is rid of
+ * its part instead, at once.) */
 static bool tells_now(const struct replicas *r)
 {
 	const struct record *rec = &r->inode->disk->rec;

@@ -481,9 +481,9 @@ void replace_job_trim(struct job *job, struct pool *pool)
 	int trimmed;
 
 	job->result = 0;
-	/* One copy: who has an old record must not read zeros there. So only a node that was told is trimmed; and while any was not, the
-	 * others keep a chunk's room beyond their own: one that has a slot again, and does not know it, refuses that to readers, and
-	 * by that room the next writer finds that it has yet to be told. */
+	/* One copy: who has an old record must not read zeros there. So only a node that was told is trimmed; and while
+	 * any was not, the others keep a chunk's room beyond their own: one that has a slot again, and does not know it,
+	 * refuses that to readers, and by that room the next writer finds that it has yet to be told. */
 	if (single)
 		replace_job_tell(job, pool);
 	trimmed = parts_trim(rj, pool, single, job->result ? 1 : 0);

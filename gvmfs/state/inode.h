@@ -40,7 +40,7 @@ struct inode {
 	_Atomic uint64_t *index;    /* its chunk index in the journal: journal_index() */
 	struct seal_known *known;   /* of a sealed region, while it is attached: journal_known_map() */
 	struct gvm_id plain_id;	    /* the region that plain_mark is of: sealing.h */
-	uint64_t plain_mark;	    /* its record has this number if it is plain, though the mount seals; 0: not known yet */
+	uint64_t plain_mark;	    /* its record has this if it is plain, though the mount seals; 0: not known */
 	bool busy; /* a task holds it: see inode_acquire() */
 	STAILQ_HEAD(, task) waiting; /* tasks that wait for it, first come first served */
 	LIST_ENTRY(inode) attached_entry;

@@ -92,8 +92,8 @@ enum inode_use {
 	INODE_UNLINKED, /* has no name any more, but is open or known to the kernel */
 };
 
-/* Nodes may have chunks or room that they need no more, or not know of a move (node/replace.h); and, of a region with one copy, the one
- * that something has moved away from may not, for which writes wait (node/drain.h). */
+/* Nodes may have chunks or room that they need no more, or not know of a move (node/replace.h); and, of a region with one
+ * copy, the one that something has moved away from may not, for which writes wait (node/drain.h). */
 enum inode_trims { TRIMS_ROOM = 1, TRIMS_SETTLE = 2 };
 
 enum seal_wish { SEAL_AS_MOUNT, SEAL_YES, SEAL_NO };

@@ -51,7 +51,7 @@ struct record {
 	uint64_t version; /* of the record; raised by each change */
 	uint8_t kind; /* enum record_kind */
 	uint8_t orphan; /* unlinked while open: to be deleted when its writer is gone */
-	uint64_t seal;	/* seal_key_id() of the key that its content is sealed with; or a mark, or 0: it is not sealed (SEAL.md) */
+	uint64_t seal;	/* seal_key_id() of the key that its content is sealed with; a mark or 0: not sealed (SEAL.md) */
 	uint8_t temporary; /* made for one run of a guest: removed when no longer open */
 	struct record_owner owner;
 	uint16_t node_count; /* 0: a region without a size yet */

@@ -9,9 +9,9 @@ struct sealer;
 struct worker;
 
 /*
- * What opens and seals the chunks of a region, in the front thread; NULL: they are plain. A region is plain where the mount has no key, or
- * where its record has the mark that only who has the key can make for this region (seal_plain_mark()): so no node can have a host
- * send plain pages. All else is taken for sealed.
+ * What opens and seals the chunks of a region, in the front thread; NULL: they are plain. A region is plain where the
+ * mount has no key, or where its record has the mark that only who has the key can make for this region
+ * (seal_plain_mark()): so no node can have a host send plain pages. All else is taken for sealed.
  */
 struct sealer *region_sealer(const struct worker *w, struct inode *inode);
 /* What the record of a region says that is made now: a key's id, a mark, or 0. */

@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * graves.h - regions that were deleted here, so that a late copy of the CREATE that made one does not make an empty one: its room
- * would be kept for ever, and whoever reads there by an old record would find zeros.
+ * graves.h - regions that were deleted here, so that a late copy of the CREATE that made one does not make an empty one:
+ * its room would be kept for ever, and whoever reads there by an old record would find zeros.
  *
- * Copies come late over a dead connection, or from a killed process: soon, or never. So the last GRAVES_MAX regions are remembered,
- * in memory alone: with the node end all connections that could still bring one.
+ * Copies come late over a dead connection, or from a killed process: soon, or never. So the last GRAVES_MAX regions are
+ * remembered, in memory alone: with the node end all connections that could still bring one.
  */
 #ifndef GVM_GRAVES_H
 #define GVM_GRAVES_H

@@ -636,8 +636,8 @@ static void region_remove(struct regions *t, unsigned at)
 	region_bury(t, r);
 }
 
-/* The writer says with its DELETE up to which order a CREATE is late, also where there is no region: what makes it may be yet to come.
- * Of a region that goes otherwise, a copy of what made it is. */
+/* The writer says with its DELETE up to which order a CREATE is late, also where there is no region: what makes it may be
+ * yet to come. Of a region that goes otherwise, a copy of what made it is. */
 static void region_grave(struct regions *t, const struct gvm_region_delete_req *what, const struct region *r)
 {
 	if (what->order != UINT64_MAX)

@@ -219,7 +219,8 @@ static void one_that_needs_no_trim_is_told_too(void)
 	CHECK_EQ(nodes[0].told, GVM_SLOTS_MAX / 2);
 }
 
-/* Node 0 refuses slot 0 to readers until it was told; a writer that comes from elsewhere has only what node 1 promises to go by. */
+/* Node 0 refuses slot 0 to readers until it was told; a writer that comes from elsewhere has only what node 1 promises to
+ * go by. */
 static void one_that_is_away_keeps_no_more_than_a_chunk_from_being_trimmed(void)
 {
 	begin();
