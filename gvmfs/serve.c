@@ -251,7 +251,7 @@ static uint64_t tick(struct worker *w)
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
 		replicas_tick,	fetches_due,	 files_tick,	  fast_path_tick, handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
-		region_reattach_tick, closes_tick,	scrub_tick, sizes_tick, buffers_tick,
+		region_lease_tick, closes_tick,	scrub_tick, sizes_tick, buffers_tick,
 	};
 	uint64_t now = gvm_now_ns(), due = LOOP_NEVER;
 

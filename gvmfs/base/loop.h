@@ -15,7 +15,7 @@
 #include <stdint.h>
 #include <sys/epoll.h>
 
-#define LOOP_EVENTS 32
+#define LOOP_EVENTS 16 /* in one go, during which others wait */
 #define LOOP_NEVER  (~0ull)
 
 /* All zero: not watched. */

@@ -13,7 +13,7 @@
 #define POLL_NS	 5000000000ull
 #define AGAIN_NS 500000000ull /* after a move: the node has dropped its part by then */
 #define ASK_NS	 1000000000ull
-#define PICK_MAX 16u /* regions to look at in one go, during which faults wait */
+#define PICK_MAX 16u /* regions to look at after each round of answers */
 #define NEW_NS	 2000000000ull /* a region that was opened more recently may be closed during the move */
 
 struct balance_call {
@@ -127,7 +127,7 @@ static bool may_pick(struct worker *w, struct inode *inode, uint64_t now_ns)
 	       now_ns >= inode->balance_ns && (!r || (!r->closing && now_ns >= r->drain_ns));
 }
 
-/* Looks at up to PICK_MAX regions, from where it stopped the last time. */
+/* Looks at one region, the next after the one that was looked at last. */
 static void pick(struct worker *w, uint64_t now_ns)
 {
 	struct pool *pool = w->pool;
@@ -135,33 +135,31 @@ static void pick(struct worker *w, uint64_t now_ns)
 	struct share of[OPTIONS_NODES_MAX];
 	struct balance_pick *p = &b->pick;
 	struct inode *inode;
-	unsigned skip = b->pick_at, n = 0;
-	int to;
+	unsigned n = 0;
+	int to, from;
 
 	*p = (struct balance_pick){ .region = { { 0 } } };
 	shares_fill(w, of);
 	to = shares_emptiest(of, pool->listed);
-	if (to < 0 || !is_quiet(w))
-		return;
-	LIST_FOREACH(inode, &w->inodes->attached, attached_entry) {
-		const struct record *rec = &inode->disk->rec;
-		int from;
-
-		if (n++ < skip)
-			continue;
-		if (n > skip + PICK_MAX)
-			break;
-		b->pick_at = n;
-		from = may_pick(w, inode, now_ns) ? region_from(w, rec, of, (unsigned)to, &p->count) : -1;
-		if (from < 0)
-			continue;
-		p->region = rec->id;
-		p->from = rec->nodes[from].incarnation;
-		p->to = *gvm_conn_incarnation(pool->conns[to]);
+	if (to < 0 || !is_quiet(w)) {
+		b->looks = 0;
 		return;
 	}
-	if (!inode)
-		b->pick_at = 0;
+	LIST_FOREACH(inode, &w->inodes->attached, attached_entry)
+		if (n++ == b->pick_at)
+			break;
+	if (!inode) {
+		b->pick_at = b->looks = 0;
+		return;
+	}
+	b->pick_at++;
+	from = may_pick(w, inode, now_ns) ? region_from(w, &inode->disk->rec, of, (unsigned)to, &p->count) : -1;
+	if (from < 0)
+		return;
+	b->looks = 0;
+	p->region = inode->disk->rec.id;
+	p->from = inode->disk->rec.nodes[from].incarnation;
+	p->to = *gvm_conn_incarnation(pool->conns[to]);
 }
 
 static void asked(struct gvm_req *req)
@@ -175,36 +173,51 @@ static void asked(struct gvm_req *req)
 		if (pool->conns[i] == req->conn)
 			b->share[i] = req->result ? (struct share){ 0 } : share_told(st->reserved_bytes, st->promisable_bytes);
 	if (!--b->asked)
-		pick(bc->w, gvm_now_ns());
+		b->looks = PICK_MAX;
 	free(bc);
+}
+
+static void node_ask(struct worker *w, unsigned i, uint64_t now_ns)
+{
+	struct balance_call *bc = counts(w->pool, i) ? calloc(1, sizeof(*bc)) : NULL;
+
+	w->balance->share[i] = (struct share){ 0 };
+	if (!bc)
+		return;
+	bc->w = w;
+	bc->call.req.done = asked;
+	bc->call.req.deadline_ns = now_ns + ASK_NS;
+	w->balance->asked++;
+	gvm_node_stat(w->pool->conns[i], &bc->call);
 }
 
 uint64_t balance_poll(struct worker *w, uint64_t now_ns)
 {
-	struct pool *pool = w->pool;
 	struct balance *b = w->balance;
 
 	if (w->opts->no_balance || LIST_EMPTY(&w->inodes->attached))
 		return ~0ull;
-	if (now_ns < b->due_ns || b->asked)
-		return b->due_ns > now_ns ? b->due_ns : now_ns + ASK_NS;
-	b->due_ns = now_ns + POLL_NS;
-	b->asked = 1; /* so that no answer brings it to 0 before all are asked */
-	for (unsigned i = 0; i < pool->listed; i++) {
-		struct balance_call *bc = counts(pool, i) ? calloc(1, sizeof(*bc)) : NULL;
-
-		b->share[i] = (struct share){ 0 };
-		if (!bc)
-			continue;
-		bc->w = w;
-		bc->call.req.done = asked;
-		bc->call.req.deadline_ns = now_ns + ASK_NS;
-		b->asked++;
-		gvm_node_stat(pool->conns[i], &bc->call);
-	}
-	if (!--b->asked)
+	if (b->looks) {
+		b->looks--;
 		pick(w, now_ns);
-	return b->due_ns;
+		return b->looks ? now_ns : b->due_ns;
+	}
+	if (!b->asking && (now_ns < b->due_ns || b->asked))
+		return b->due_ns > now_ns ? b->due_ns : now_ns + ASK_NS;
+	if (!b->asking) {
+		b->due_ns = now_ns + POLL_NS;
+		b->asking = true;
+		b->asked = 1; /* so that no answer brings it to 0 before all are asked */
+		b->ask_at = 0;
+	}
+	for (unsigned n = 0; n < POOL_ASKS_MAX && b->ask_at < w->pool->listed; n++)
+		node_ask(w, b->ask_at++, now_ns);
+	if (b->ask_at < w->pool->listed)
+		return now_ns;
+	b->asking = false;
+	if (!--b->asked)
+		b->looks = PICK_MAX;
+	return b->looks ? now_ns : b->due_ns;
 }
 
 void balance_again(struct worker *w, uint64_t now_ns)

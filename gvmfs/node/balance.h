@@ -33,13 +33,17 @@ struct balance_pick {
 
 struct balance {
 	struct share share[OPTIONS_NODES_MAX]; /* of the mount's nodes, by their last answers */
-	unsigned asked;	  /* answers that are still missing */
+	unsigned asked;	  /* answers that are still missing, and 1 while there are nodes to be asked: */
+	bool asking;
+	unsigned ask_at;  /* of the pool: the next node to be asked */
+	unsigned looks;	  /* regions that are still to be looked at, now that all have answered */
 	uint64_t due_ns;  /* the nodes are not asked again before this time */
 	struct balance_pick pick;
 	unsigned pick_at; /* how many of the attached regions this round has looked at: it goes on after them */
 };
 
-/* Asks the nodes if that is due, and picks when all have answered. Returns when to call it again (~0: never). */
+/* Asks some of the nodes if that is due, and looks at a region when all have answered. Returns when to call it again (~0:
+ * never). */
 uint64_t balance_poll(struct worker *w, uint64_t now_ns);
 /* The move of the picked region has ended: clears the pick, and makes the next due soon. */
 void balance_again(struct worker *w, uint64_t now_ns);

@@ -111,19 +111,24 @@ uint64_t drain_poll(struct worker *w, uint64_t now_ns)
 
 	if (LIST_EMPTY(&w->inodes->attached))
 		return ~0ull;
-	if (now_ns < pool->drains_ns)
+	if (!pool->drains_at && now_ns < pool->drains_ns)
 		return pool->drains_ns;
-	pool->drains_ns = now_ns + POLL_NS;
-	for (unsigned i = 0; i < pool->count; i++) {
+	if (!pool->drains_at)
+		pool->drains_ns = now_ns + POLL_NS;
+	for (unsigned n = 0; n < POOL_ASKS_MAX && pool->drains_at < pool->count; n++) {
+		struct gvm_conn *conn = pool->conns[pool->drains_at++];
 		struct drain_call *dc;
 
-		if (gvm_conn_state(pool->conns[i]) != GVM_CONN_UP || !(dc = calloc(1, sizeof(*dc))))
+		if (gvm_conn_state(conn) != GVM_CONN_UP || !(dc = calloc(1, sizeof(*dc))))
 			continue;
 		dc->pool = pool;
 		dc->call.req.done = drain_asked;
 		dc->call.req.deadline_ns = now_ns + ASK_NS;
-		gvm_node_drain(pool->conns[i], &dc->call, &what);
+		gvm_node_drain(conn, &dc->call, &what);
 	}
+	if (pool->drains_at < pool->count)
+		return now_ns;
+	pool->drains_at = 0;
 	return pool->drains_ns;
 }
 

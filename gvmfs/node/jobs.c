@@ -11,8 +11,6 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-#define COLLECT_MAX 8u /* jobs in one go, during which faults wait */
-
 static void queue_init(struct job_queue *q)
 {
 	q->head = NULL;
@@ -219,18 +217,19 @@ void jobs_collect(struct jobs *jobs)
 {
 	uint64_t count;
 	struct job *job;
+	bool more;
 
 	if (read(jobs->event_fd, &count, sizeof(count)) < 0)
 		return;
-	for (unsigned i = 0; i < COLLECT_MAX; i++) {
-		pthread_mutex_lock(&jobs->lock);
-		job = queue_take(&jobs->finished);
-		pthread_mutex_unlock(&jobs->lock);
-		if (!job)
-			return;
-		assert(jobs->under_way);
-		jobs->under_way--;
-		job->done(job);
-	}
-	wake(jobs->event_fd); /* there may be more */
+	pthread_mutex_lock(&jobs->lock);
+	job = queue_take(&jobs->finished);
+	more = jobs->finished.head;
+	pthread_mutex_unlock(&jobs->lock);
+	if (more)
+		wake(jobs->event_fd);
+	if (!job)
+		return;
+	assert(jobs->under_way);
+	jobs->under_way--;
+	job->done(job);
 }

@@ -20,6 +20,7 @@
 #include "state/record.h"
 
 #define POOL_CONNS_MAX 512
+#define POOL_ASKS_MAX  4u /* of many nodes that are asked the same, so many in one go, during which faults wait */
 
 enum pool_kind {
 	POOL_WATCHES, /* stays connected to all nodes, and logs when they come and go: one in a process */
@@ -42,9 +43,12 @@ struct pool {
 	uint64_t quiet_received[OPTIONS_NODES_MAX]; /* gvm_conn_received() at that time: names_talk.h */
 	uint64_t vain_ns[OPTIONS_NODES_MAX]; /* for how long a step of the name table that needed it has waited in vain */
 	uint64_t untold_ns[POOL_CONNS_MAX]; /* since when it is up without having been told of our regions; 0: it was */
-	unsigned untold; /* how many untold_ns are set: region_reattach_tick() */
+	unsigned untold; /* how many untold_ns are set: region_lease_tick() */
+	unsigned telling; /* the one that it is just telling, and 1; 0: none */
+	unsigned telling_nr; /* of the next inode that it looks at */
 	bool drains[POOL_CONNS_MAX]; /* the node is to be drained: drain.h */
 	uint64_t drains_ns; /* the nodes are not asked for that again before this time */
+	unsigned drains_at; /* those from here on are yet to be asked in this round; 0: it is over */
 	struct fetch_latency latency[POOL_CONNS_MAX]; /* how long its GETs take: fetch.h */
 	uint32_t generation; /* changes whenever pool_node() may return another connection than before */
 	void (*on_up)(struct pool *pool, struct gvm_conn *conn); /* may be NULL */

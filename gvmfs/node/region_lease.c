@@ -12,6 +12,9 @@
 #include <stdlib.h>
 
 #define REATTACH_NS 100000000ull /* delay, so that faults at a worker's start are served first */
+/* In one go, during which faults wait: */
+#define TELL_MAX  8u   /* requests */
+#define LOOKS_MAX 256u /* inodes */
 
 /* A request that attaches again with the same epoch. An answer of FENCED means that another host took the region. */
 struct reattach {
@@ -59,31 +62,68 @@ static void reattach(struct worker *w, unsigned nr, struct gvm_conn *conn)
 
 void region_lease(struct worker *w, struct inode *inode)
 {
-	struct journal_inode *d = inode->disk;
+	if (!inode->disk->epoch || inode->disk->failed)
+		return;
+	inode->lease_node = 0;
+	if (!inode->leasing)
+		TAILQ_INSERT_TAIL(&w->inodes->leasing, inode, lease_entry);
+	inode->leasing = true;
+}
 
-	for (unsigned i = 0; d->epoch && !d->failed && i < d->rec.node_count; i++) {
-		struct gvm_conn *conn = pool_node(w->pool, &d->rec.nodes[i]);
+/* Tells some nodes of one region. False: there was none. */
+static bool lease_some(struct worker *w)
+{
+	struct inode *inode = TAILQ_FIRST(&w->inodes->leasing);
+	const struct record *rec;
+
+	if (!inode)
+		return false;
+	rec = &inode->disk->rec;
+	for (unsigned n = 0; n < TELL_MAX && !inode->disk->failed && inode->lease_node < rec->node_count; n++) {
+		struct gvm_conn *conn = pool_node(w->pool, &rec->nodes[inode->lease_node++]);
 
 		/* Nodes that are not connected are told when they are: region_reattach(). */
 		if (conn && gvm_conn_state(conn) == GVM_CONN_UP)
 			reattach(w, inode->nr, conn);
 	}
+	if (inode->disk->failed || inode->lease_node >= rec->node_count)
+		inode_lease_told(w->inodes, inode);
+	return true;
 }
 
-static void reattach_all(struct worker *w, struct gvm_conn *conn)
+/* Tells a node of a region that it has a part of. False: it has none. */
+static bool reattach_one(struct worker *w, const struct inode *inode, struct gvm_conn *conn)
 {
-	const struct inode *inode;
+	const struct journal_inode *d = inode->disk;
 
-	/* Many requests in one system call, since faults wait meanwhile. */
+	for (unsigned i = 0; i < d->rec.node_count; i++)
+		if (gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn))) {
+			reattach(w, inode->nr, conn);
+			return true;
+		}
+	return false;
+}
+
+/* Tells a node of some of the regions. False: that was the last of them. */
+static bool reattach_some(struct worker *w, struct gvm_conn *conn, unsigned *nr)
+{
+	const struct inodes *in = w->inodes;
+	unsigned looks = 0;
+
+	if (gvm_conn_state(conn) != GVM_CONN_UP) /* it is told when it is up again */
+		return false;
+	/* Many requests in one system call. */
 	gvm_conn_cork(conn, true);
-	LIST_FOREACH (inode, &w->inodes->attached, attached_entry) {
-		const struct journal_inode *d = inode->disk;
+	for (unsigned told = 0; *nr < in->end && told < TELL_MAX && looks < LOOKS_MAX; ++*nr, looks++) {
+		const struct inode *inode = in->rt[*nr];
 
-		for (unsigned i = 0; !d->failed && i < d->rec.node_count; i++)
-			if (gvm_id_equal(&d->rec.nodes[i].incarnation, gvm_conn_incarnation(conn)))
-				reattach(w, inode->nr, conn);
+		if (!inode || !inode->disk->epoch || inode->disk->failed)
+			continue;
+		looks += LOOKS_MAX / (4 * TELL_MAX); /* its nodes are many, too */
+		told += reattach_one(w, inode, conn);
 	}
 	gvm_conn_cork(conn, false);
+	return *nr < in->end;
 }
 
 void region_reattach(struct worker *w, struct gvm_conn *conn)
@@ -97,25 +137,36 @@ void region_reattach(struct worker *w, struct gvm_conn *conn)
 	pool->untold_ns[i] = gvm_now_ns();
 }
 
-/* One node in each call, so that other work gets its turn in between. */
-uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns)
+/* The next node that is to be told of all regions: its entry and 1; 0: none is due. *due_ns: when one is. */
+static unsigned reattach_next(struct pool *pool, uint64_t now_ns, uint64_t *due_ns)
 {
-	struct pool *pool = w->pool;
 	uint64_t first = LOOP_NEVER;
 	unsigned next = 0;
 
-	if (!pool->untold)
-		return LOOP_NEVER;
-	for (unsigned i = 0; i < pool->count; i++)
+	for (unsigned i = 0; pool->untold && i < pool->count; i++)
 		if (pool->untold_ns[i] && pool->untold_ns[i] < first)
 			first = pool->untold_ns[next = i];
-	if (now_ns < first + REATTACH_NS)
-		return first + REATTACH_NS;
+	*due_ns = first == LOOP_NEVER ? first : first + REATTACH_NS;
+	if (now_ns < *due_ns)
+		return 0;
 	assert(pool->untold_ns[next]);
 	pool->untold_ns[next] = 0;
 	pool->untold--;
-	/* If it is down again, it is told when it is up. */
-	if (gvm_conn_state(pool->conns[next]) == GVM_CONN_UP)
-		reattach_all(w, pool->conns[next]);
-	return now_ns;
+	return next + 1;
+}
+
+uint64_t region_lease_tick(struct worker *w, uint64_t now_ns)
+{
+	struct pool *pool = w->pool;
+	uint64_t due_ns = now_ns;
+
+	if (lease_some(w))
+		return now_ns;
+	if (!pool->telling) {
+		pool->telling = reattach_next(pool, now_ns, &due_ns);
+		pool->telling_nr = 1;
+	}
+	if (pool->telling && !reattach_some(w, pool->conns[pool->telling - 1], &pool->telling_nr))
+		pool->telling = 0;
+	return due_ns;
 }

@@ -11,13 +11,13 @@
 
 struct worker;
 
-/* Call it after the region was attached, and after it lost its name or got it back: tells its nodes the lease that now
- * holds. */
+/* Call it after the region was attached, and after it lost its name or got it back: has region_lease_tick() tell its
+ * nodes the lease that now holds. */
 void region_lease(struct worker *w, struct inode *inode);
-/* A node is connected again: has region_reattach_tick() tell it, for every attached region that it holds, that this
+/* A node is connected again: has region_lease_tick() tell it, for every attached region that it holds, that this
  * mount is still the writer. After a short while: the leases still hold, and faults come first. */
 void region_reattach(struct worker *w, struct gvm_conn *conn);
-/* Returns when to call it again (CLOCK_MONOTONIC). */
-uint64_t region_reattach_tick(struct worker *w, uint64_t now_ns);
+/* Tells some. Returns when to call it again (CLOCK_MONOTONIC). */
+uint64_t region_lease_tick(struct worker *w, uint64_t now_ns);
 
 #endif

@@ -22,6 +22,8 @@
 
 #define TICK_NS	    50000000ull
 #define LOOK_MAX    4u /* regions in one go, during which faults wait */
+#define SINGLES_STEPS 256u /* the same of inodes, */
+#define SINGLES_LOOK  8u   /* of which so many may be attached */
 #define RETURN_NS   1000000000ull /* a node that failed a request stays bad for at least this long */
 #define RECORD_NS   1000000000ull /* deadline for a node to record a view; then it is asked again, if need be */
 #define AGAIN_NS    1000000000ull /* before a node that could not record a view for now is asked again */
@@ -728,14 +730,39 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 }
 
 /* Makes the struct replicas of regions with one copy, for those that need one now: a drained node has a part of
- * them. */
-static void singles_open(struct worker *w)
+ * them. Some of the regions in each call; false: that was the last of them. */
+static bool singles_open(struct worker *w)
 {
-	struct inode *inode;
+	const struct inodes *in = w->inodes;
+	unsigned steps = 0;
 
-	LIST_FOREACH(inode, &w->inodes->attached, attached_entry)
-		if (!inode->disk->failed && inode->disk->rec.kind == RECORD_REGION)
-			replicas_open(w, inode);
+	for (; w->singles_nr && w->singles_nr < in->end && steps < SINGLES_STEPS; w->singles_nr++) {
+		struct inode *inode = in->rt[w->singles_nr];
+
+		steps++;
+		if (!inode || !inode->disk->epoch || inode->disk->failed || inode->disk->rec.kind != RECORD_REGION)
+			continue;
+		steps += SINGLES_STEPS / SINGLES_LOOK;
+		replicas_open(w, inode);
+	}
+	if (w->singles_nr < in->end)
+		return w->singles_nr;
+	w->singles_nr = 0;
+	return false;
+}
+
+/* What the nodes are asked now and then, and what that changes. */
+static uint64_t nodes_ask(struct worker *w, uint64_t now_ns)
+{
+	uint64_t drain_ns, balance_ns;
+
+	if (now_ns >= w->pool->drains_ns && !w->singles_nr && !LIST_EMPTY(&w->inodes->attached))
+		w->singles_nr = 1;
+	drain_ns = drain_poll(w, now_ns);
+	balance_ns = balance_poll(w, now_ns);
+	if (singles_open(w))
+		return now_ns;
+	return drain_ns < balance_ns ? drain_ns : balance_ns;
 }
 
 /* Goes on with a round of looks, from where it stopped. */
@@ -757,10 +784,9 @@ static void regions_look(struct worker *w, uint64_t now_ns)
 
 /* Events of a slot are handled when they happen. A look at all slots of all regions takes a while, during which faults
  * wait: a round of looks begins every TICK_NS only, and is done in pieces. Repairs and moves go on with each call. */
-uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
+static uint64_t looks_tick(struct worker *w, uint64_t now_ns)
 {
 	struct replicas *r;
-	uint64_t due_ns, balance_ns;
 
 	if (w->replicas_next) {
 		regions_look(w, now_ns);
@@ -775,18 +801,21 @@ uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
 		}
 		return w->replicas_due_ns;
 	}
-	if (now_ns >= w->pool->drains_ns)
-		singles_open(w);
-	due_ns = drain_poll(w, now_ns);
-	balance_ns = balance_poll(w, now_ns);
 	while (waits_end(w))
 		;
 	w->replicas_next = LIST_FIRST(w->replicas);
 	w->replicas_due_ns = w->replicas_next ? now_ns + TICK_NS : 0;
 	if (!w->replicas_next)
-		return due_ns < balance_ns ? due_ns : balance_ns;
+		return ~0ull;
 	regions_look(w, now_ns);
 	return w->replicas_next ? now_ns : w->replicas_due_ns;
+}
+
+uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
+{
+	uint64_t asks_ns = nodes_ask(w, now_ns), looks_ns = looks_tick(w, now_ns);
+
+	return asks_ns < looks_ns ? asks_ns : looks_ns;
 }
 
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_PLACES], unsigned *good)

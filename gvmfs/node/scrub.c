@@ -15,6 +15,7 @@
 #include <string.h>
 
 #define REQUEST_KIB 256u	 /* that a node looks at */
+#define LOOKS_MAX   256u
 #define ANSWER_NS   5000000000ull /* a node that is silent is passed over */
 
 static bool can_scrub(const struct inode *inode)
@@ -43,17 +44,17 @@ static void region_end(struct scrub *s, struct inode *inode)
 	inode->scrubs += !s->missed;
 }
 
-/* The next one, by number. False: there is none. */
+/* The next one, by number. False: there is none among the next LOOKS_MAX inodes. */
 static bool region_next(struct scrub *s)
 {
 	const struct inodes *in = s->w->inodes;
 
-	for (unsigned i = 0; i < in->end; i++) {
-		unsigned nr = (s->nr + 1 + i) % in->end;
+	s->epoch = 0;
+	for (unsigned i = 0; i < in->end && i < LOOKS_MAX; i++) {
+		unsigned nr = s->nr = (s->nr + 1) % in->end;
 
 		if (!can_scrub(in->rt[nr]))
 			continue;
-		s->nr = nr;
 		s->epoch = in->rt[nr]->disk->epoch;
 		s->node = 0;
 		s->first = 0;

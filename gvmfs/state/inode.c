@@ -63,6 +63,7 @@ int inodes_init(struct inodes *in, struct journal *j)
 	coming_apply(in);
 	for (unsigned i = 0; i < TIMES_DELAYS; i++)
 		TAILQ_INIT(&in->times_due[i]);
+	TAILQ_INIT(&in->leasing);
 	for (unsigned i = 0; i < in->end; i++) {
 		r = journal_inode_head(j, i, &head);
 		if (r < 0)
@@ -223,6 +224,13 @@ static void inode_unknow(struct inode *inode)
 	inode->known = NULL;
 }
 
+void inode_lease_told(struct inodes *in, struct inode *inode)
+{
+	if (inode->leasing)
+		TAILQ_REMOVE(&in->leasing, inode, lease_entry);
+	inode->leasing = false;
+}
+
 void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
 {
 	struct journal_inode *d = inode->disk;
@@ -231,6 +239,8 @@ void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch)
 		LIST_INSERT_HEAD(&in->attached, inode, attached_entry);
 	else if (!epoch && d->epoch)
 		LIST_REMOVE(inode, attached_entry);
+	if (!epoch)
+		inode_lease_told(in, inode);
 	journal_publish64(&d->epoch, epoch);
 	/* With wbufs left, a writer thread may still read the map for a flush of the region. */
 	if (!epoch && !inode->wbufs)

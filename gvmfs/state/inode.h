@@ -44,6 +44,9 @@ struct inode {
 	bool busy; /* a task holds it: see inode_acquire() */
 	STAILQ_HEAD(, task) waiting; /* tasks that wait for it, first come first served */
 	LIST_ENTRY(inode) attached_entry;
+	bool leasing; /* in inodes->leasing: its nodes from lease_node on are yet to be told its lease (node/region_lease.h) */
+	unsigned lease_node;
+	TAILQ_ENTRY(inode) lease_entry;
 	uint64_t balance_ns; /* node/balance.h moves nothing of it before this time; 0: no look since the attach */
 	unsigned opens, opens_write;
 	unsigned opens_cached; /* opens that may put pages into the page cache */
@@ -133,6 +136,7 @@ struct inodes {
 	uint64_t gone_count;		  /* entries freed so far */
 	struct inode_queue times_due[TIMES_DELAYS]; /* for times.h: each list in the order of times_due_ns */
 	struct inode_list attached;	  /* with an epoch of ours: inode_set_epoch() */
+	struct inode_queue leasing;	  /* of these, those whose nodes are just being told */
 	uint64_t unsettled[TREE_WORDS];	  /* bits: inode_is_unsettled() when this worker started */
 };
 
@@ -186,6 +190,8 @@ const char *inode_shown_name(struct inodes *in, unsigned nr, char *buf);
 
 /* Fills a free entry from `rec`, publishes it and returns its number; -1: the table is full, or no memory. */
 int inode_alloc(struct inodes *in, const struct record *rec);
+/* Takes it out of `leasing`, if it is there. */
+void inode_lease_told(struct inodes *in, struct inode *inode);
 /* Sets the epoch of our attachment as its writer; 0: not attached. */
 void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch);
 /* Maps inode->known, if the mount seals; to be called before an epoch is set. 0 or -ENOMEM. */
