@@ -7,6 +7,7 @@
 #include "replicas_state.h"
 #include "state/worker.h"
 
+#include <assert.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -169,6 +170,7 @@ static void asked(struct gvm_req *req)
 	struct balance *b = bc->w->balance;
 	const struct gvm_node_stat_rsp *st = &bc->call.rsp.node_stat;
 
+	assert(b->asked);
 	for (unsigned i = 0; i < pool->listed; i++)
 		if (pool->conns[i] == req->conn)
 			b->share[i] = req->result ? (struct share){ 0 } : share_told(st->reserved_bytes, st->promisable_bytes);

@@ -56,6 +56,7 @@ static void wait_add(struct fetch *f, uint64_t at_ns)
 	struct fetches *fs = f->fetches;
 	struct fetch *before = TAILQ_LAST(&fs->waiting, fetch_list);
 
+	assert(!f->hedge_at_ns && at_ns);
 	f->hedge_at_ns = at_ns;
 	while (before && before->hedge_at_ns > at_ns)
 		before = TAILQ_PREV(before, fetch_list, entry);
@@ -96,6 +97,7 @@ static void all_again(struct fetch *f);
 /* The nodes have answered, and no other thread decodes a part any more. */
 static void fetch_over(struct fetch *f)
 {
+	assert(f->ended && f->over && !f->later);
 	f->over = false;
 	if (f->spoilt && !f->result)
 		all_again(f);

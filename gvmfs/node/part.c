@@ -6,6 +6,7 @@
 #include "state/worker.h"
 #include "unpack.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <string.h>
 
@@ -56,6 +57,7 @@ int part_take(struct worker *w, const struct part *p, uint64_t version, const st
 	uint8_t *to = stays & brings ? apart : p->data;
 	int error;
 
+	assert(!(p->here & beside));
 	*got = 0;
 	if (part_give(w, p, head, body))
 		return FETCH_LATER;

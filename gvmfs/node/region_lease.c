@@ -78,6 +78,7 @@ static bool lease_some(struct worker *w)
 
 	if (!inode)
 		return false;
+	assert(inode->leasing && inode->disk->epoch);
 	rec = &inode->disk->rec;
 	for (unsigned n = 0; n < TELL_MAX && !inode->disk->failed && inode->lease_node < rec->node_count; n++) {
 		struct gvm_conn *conn = pool_node(w->pool, &rec->nodes[inode->lease_node++]);

@@ -9,6 +9,7 @@
 #include "state/worker.h"
 #include "uffd.h"
 
+#include <assert.h>
 #include <pthread.h>
 #include <poll.h>
 #include <unistd.h>
@@ -39,6 +40,7 @@ static bool is_calm(const struct resident *r, uint64_t now_ns)
 /* Gives the region back to the front; false: its faults cannot be added to the front's loop. */
 static bool region_give_back(struct resident *r)
 {
+	assert(r->apart && !r->client_gone);
 	if (resident_faults_watch(r, true) < 0)
 		return false;
 	r->apart = false;

@@ -106,6 +106,7 @@ void eviction_give(struct eviction *e)
 {
 	struct residents *rs = e->r->rs;
 
+	assert(rs->evicting && e->r->evictions);
 	rs->evicters -= !--e->r->evictions;
 	e->r = NULL;
 	rs->eviction_node[e - rs->evictions] = NULL;

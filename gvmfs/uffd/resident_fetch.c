@@ -198,6 +198,7 @@ void fetch_give(struct resident_fetch *f)
 {
 	struct residents *rs = f->r->rs;
 
+	assert(rs->fetching && f->r->fetches && (!f->replay || (f->r->replaying && rs->replaying)));
 	f->r->replaying -= f->replay;
 	rs->replaying -= f->replay;
 	rs->fetchers -= !--f->r->fetches;

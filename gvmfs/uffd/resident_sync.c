@@ -16,6 +16,7 @@
 #include "base/mutant.h"
 #include "resident_priv.h"
 
+#include <assert.h>
 #include <errno.h>
 
 #ifndef SYNC_STEPS
@@ -63,6 +64,7 @@ void sync_outcome(struct resident *r, const struct eviction *e)
 	/* An outcome of an earlier pass does not count. */
 	if (!r->syncing || e->sync_pass != r->sync_pass)
 		return;
+	assert(r->sync_sent);
 	r->sync_sent--;
 	if (e->flush.result >= 0)
 		return;
