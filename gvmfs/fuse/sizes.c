@@ -7,7 +7,8 @@
 
 #include <errno.h>
 
-#define AGAIN_NS 1000000000ull
+#define AGAIN_NS  1000000000ull
+#define LOOKS_MAX 256u /* inodes in one go, during which faults wait */
 
 void sizes_init(struct sizes *sizes)
 {
@@ -27,6 +28,7 @@ void sizes_wait(struct resize *rs, void (*again)(struct resize *rs))
 
 void sizes_owe(struct worker *w)
 {
+	w->sizes->trim_owed = true; /* also if a look through all inodes has passed it */
 	if (!w->sizes->trim_ns)
 		w->sizes->trim_ns = gvm_now_ns();
 }
@@ -97,20 +99,27 @@ static void trim(struct worker *w, struct inode *inode)
 	inode_acquire(inode, &op->task);
 }
 
-/* Whether some inode has room to be taken back, attached or not. */
-static bool trim_all(struct worker *w)
+/* Looks through some of the inodes, attached or not, for room that is to be taken back. False: these were the last. */
+static bool trim_some(struct worker *w)
 {
-	bool some = false;
+	struct sizes *sizes = w->sizes;
 
-	for (unsigned nr = 1; nr < w->inodes->end; nr++) {
-		struct inode *inode = w->inodes->rt[nr];
+	if (!sizes->trim_nr) {
+		sizes->trim_nr = 1;
+		sizes->trim_owed = false;
+	}
+	for (unsigned n = 0; n < LOOKS_MAX && sizes->trim_nr < w->inodes->end; n++) {
+		struct inode *inode = w->inodes->rt[sizes->trim_nr++];
 
 		if (!inode || inode->disk->use == INODE_FREE || !inode->disk->room_owed)
 			continue;
-		some = true;
+		sizes->trim_owed = true;
 		trim(w, inode);
 	}
-	return some;
+	if (sizes->trim_nr < w->inodes->end)
+		return true;
+	sizes->trim_nr = 0;
+	return false;
 }
 
 uint64_t sizes_tick(struct worker *w, uint64_t now_ns)
@@ -130,8 +139,8 @@ uint64_t sizes_tick(struct worker *w, uint64_t now_ns)
 			rs->again(rs);
 		}
 	}
-	if (sizes->trim_ns && now_ns >= sizes->trim_ns)
-		sizes->trim_ns = trim_all(w) ? now_ns + AGAIN_NS : 0;
+	if (sizes->trim_ns && now_ns >= sizes->trim_ns && !trim_some(w))
+		sizes->trim_ns = sizes->trim_owed ? now_ns + AGAIN_NS : 0;
 	due = sizes->again_ns ? sizes->again_ns : ~0ull;
 	return sizes->trim_ns && sizes->trim_ns < due ? sizes->trim_ns : due;
 }

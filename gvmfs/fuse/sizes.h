@@ -24,6 +24,8 @@ struct sizes {
 	STAILQ_HEAD(, resize) waiting;
 	uint64_t again_ns; /* when they are tried again; 0: none waits */
 	uint64_t trim_ns;  /* when to look for room that is owed; 0: there is none */
+	unsigned trim_nr;  /* the inode at which that look goes on; 0: it has not begun */
+	bool trim_owed;	   /* it has found some, or there may be some that it has passed */
 };
 
 void sizes_init(struct sizes *sizes);
