@@ -219,6 +219,40 @@ enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *
 	return *vector < FIRST_FIXED ? VCPU_ANTENNA_WRONG : VCPU_ANTENNA_VECTOR;
 }
 
+bool vcpu_antenna_is_pending(const struct kvm_lapic_state *lapic, const struct kvm_vcpu_events *events)
+{
+	uint32_t any = events->nmi.pending;
+
+	for (unsigned reg = 0x200; reg <= 0x270; reg += 0x10)	 /* IRR */
+		any |= load32((const uint8_t *)lapic->regs + reg);
+	return any;
+}
+
+void vcpu_antenna_keep(struct vcpu_antenna_kept *kept, unsigned vector, bool level)
+{
+	uint64_t bit = 1ull << (vector % 64);
+
+	kept->vectors[vector / 64] |= bit;
+	if (level)
+		kept->levels[vector / 64] |= bit;
+}
+
+unsigned vcpu_antenna_next(struct vcpu_antenna_kept *kept, bool *level)
+{
+	for (int i = 3; i >= 0; i--) {
+		unsigned at;
+
+		if (!kept->vectors[i])
+			continue;
+		at = 63 - __builtin_clzll(kept->vectors[i]);
+		*level = kept->levels[i] >> at & 1;
+		kept->vectors[i] &= ~(1ull << at);
+		kept->levels[i] &= ~(1ull << at);
+		return i * 64 + at;
+	}
+	return 0;
+}
+
 bool vcpu_antenna_was_level(const struct kvm_lapic_state *lapic, unsigned vector)
 {
 	return load32((const uint8_t *)lapic->regs + 0x180 + vector / 32 * 0x10) >> (vector % 32) & 1;

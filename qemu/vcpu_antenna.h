@@ -5,8 +5,9 @@
  * It waits in KVM_RUN as a vCPU that has not been started (KVM_MP_STATE_UNINITIALIZED), but with its APIC enabled and
  * its interrupts on. An INIT and a SIPI change its state and nothing else, and can be read from it; whatever else
  * this node's vCPUs, irqfds and MSIs send to it stays in its APIC, and KVM_RUN returns (EAGAIN). Then it is made
- * KVM_MP_STATE_RUNNABLE, on a loop of ours that leaves KVM_RUN with each vector, for the router to tell its
- * owner, and at last with VCPU_ANTENNA_DRAINED: it waits again.
+ * KVM_MP_STATE_RUNNABLE, on a loop of ours that leaves KVM_RUN with each vector, which is kept, and at last
+ * with VCPU_ANTENNA_DRAINED: it waits again, and only then its owner is told. Were it to be told while this
+ * vCPU can run, an INIT and a SIPI that the guest sends once it has been served would start the guest's code here.
  *
  * Pure: no call is made. The caller maps VCPU_ANTENNA_BYTES of memory at an address below 4 GiB, one for all
  * antennas of a machine, gives KVM what is made here, and shows what KVM_RUN came back with.
@@ -53,6 +54,19 @@ void vcpu_antenna_park(const struct vcpu_antenna *a, struct kvm_sregs *sregs, st
 
 /* After a KVM_RUN that did not fail. */
 enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *vector);
+
+/* Whether to make it run: what has woken it may have been a SIPI too many. */
+bool vcpu_antenna_is_pending(const struct kvm_lapic_state *lapic, const struct kvm_vcpu_events *events);
+
+/* What was heard and not told yet: of a vector that comes twice before it is told its owner's APIC has one bit, too. */
+struct vcpu_antenna_kept {
+	uint64_t vectors[4], levels[4];
+	bool nmi;
+};
+
+void vcpu_antenna_keep(struct vcpu_antenna_kept *kept, unsigned vector, bool level);
+/* The highest, taken out; 0: there is none. */
+unsigned vcpu_antenna_next(struct vcpu_antenna_kept *kept, bool *level);
 
 /* Before it runs again: whether the vector that was heard is a line's. */
 bool vcpu_antenna_was_level(const struct kvm_lapic_state *lapic, unsigned vector);

@@ -20,13 +20,14 @@
 #define APIC_ENABLED  0xfee00800u
 #define APIC_OF_BSP   0x100
 #define FLAT_CPUS     8
-#define LOOK_US       100    /* for the SIPI behind an INIT; longer and longer, as there may be none */
+#define LOOK_US       100    /* for the SIPI behind an INIT; ever longer, as there may be none */
 #define LOOK_US_MAX   5000
 
 /* Each is its vCPU's thread's, but while all vCPUs stand. */
 static struct antenna {
     bool parked;       /* KVM has its state, since the last reset */
     bool init_told;    /* INIT has come, and its SIPI has not */
+    struct vcpu_antenna_kept kept;
 } antennas[VCPU_CPUS_MAX];
 
 static uint8_t *code;
@@ -113,7 +114,10 @@ static void park(CPUState *cpu)
     mp_state_set(cpu, KVM_MP_STATE_UNINITIALIZED);
 }
 
-/* An INIT has come, or has and this thread was wanted meanwhile. KVM says its SIPI, too, and runs nothing. */
+/*
+ * An INIT has come. KVM says its SIPI, too, and runs nothing. Where this thread is wanted before that, the next
+ * KVM_RUN ends at once.
+ */
 static void wait_for_sipi(CPUState *cpu)
 {
     struct antenna *mine = &antennas[cpu->cpu_index];
@@ -163,7 +167,24 @@ static void nmi_came(CPUState *cpu)
     vcpu_antenna_nmi_ends(&a, &regs, &events);
     CALL(cpu, KVM_SET_REGS, &regs);
     CALL(cpu, KVM_SET_VCPU_EVENTS, &events);
-    vcpu_irq_signal(cpu->cpu_index, CPU_INTERRUPT_NMI);
+    antennas[cpu->cpu_index].kept.nmi = true;
+}
+
+/* It waits first: what the guest does once it is served may be to start this vCPU anew. */
+static void drained(CPUState *cpu)
+{
+    struct vcpu_antenna_kept *kept = &antennas[cpu->cpu_index].kept;
+    unsigned vector;
+    bool level;
+
+    mp_state_set(cpu, KVM_MP_STATE_UNINITIALIZED);
+    if (kept->nmi) {
+        kept->nmi = false;
+        vcpu_irq_signal(cpu->cpu_index, CPU_INTERRUPT_NMI);
+    }
+    while ((vector = vcpu_antenna_next(kept, &level))) {
+        vcpu_irq_vector(cpu->cpu_index, vector, level);
+    }
 }
 
 static void heard(CPUState *cpu)
@@ -175,10 +196,10 @@ static void heard(CPUState *cpu)
     case VCPU_ANTENNA_EOI:
         break;
     case VCPU_ANTENNA_DRAINED:
-        mp_state_set(cpu, KVM_MP_STATE_UNINITIALIZED);
+        drained(cpu);
         break;
     case VCPU_ANTENNA_VECTOR:
-        vcpu_irq_vector(cpu->cpu_index, vector, was_level(cpu, vector));
+        vcpu_antenna_keep(&antennas[cpu->cpu_index].kept, vector, was_level(cpu, vector));
         break;
     case VCPU_ANTENNA_NMI:
         nmi_came(cpu);
@@ -186,6 +207,22 @@ static void heard(CPUState *cpu)
     case VCPU_ANTENNA_WRONG:
         fail(cpu, "has run (exit %u)", cpu->kvm_run->exit_reason);
         break;
+    }
+}
+
+static void woken(CPUState *cpu)
+{
+    struct kvm_lapic_state lapic;
+    struct kvm_vcpu_events events;
+
+    if (mp_state(cpu) != KVM_MP_STATE_UNINITIALIZED) {
+        wait_for_sipi(cpu);
+        return;
+    }
+    CALL(cpu, KVM_GET_LAPIC, &lapic);
+    CALL(cpu, KVM_GET_VCPU_EVENTS, &events);
+    if (vcpu_antenna_is_pending(&lapic, &events)) {
+        mp_state_set(cpu, KVM_MP_STATE_RUNNABLE);
     }
 }
 
@@ -202,19 +239,15 @@ void vcpu_irq_kvm_hear(CPUState *cpu)
         park(cpu);
     }
     cpu->vcpu_dirty = false;    /* what it is elsewhere is not known here */
+    if (mp_state(cpu) == KVM_MP_STATE_INIT_RECEIVED) {
+        wait_for_sipi(cpu);
+    }
     while (err != -EINTR) {
-        if (mine->init_told) {
-            wait_for_sipi(cpu);
-        }
         err = kvm_cpu_run_once(cpu);
         if (!err) {
             heard(cpu);
         } else if (err == -EAGAIN) {
-            if (mp_state(cpu) == KVM_MP_STATE_UNINITIALIZED) {
-                mp_state_set(cpu, KVM_MP_STATE_RUNNABLE);
-            } else {
-                wait_for_sipi(cpu);
-            }
+            woken(cpu);
         } else if (err != -EINTR) {
             fail(cpu, "cannot hear (KVM_RUN: %s)", strerror(-err));
         }

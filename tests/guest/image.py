@@ -58,7 +58,7 @@ FIRMWARE = ["/usr/share/seabios/bios-256k.bin", "/usr/share/qemu/pvh.bin",
 class Recipe:
     """What goes into an image, gathered before anything is built, so that it can be hashed."""
 
-    def __init__(self, flavour, build, inner=None):
+    def __init__(self, flavour, build, inner=None, qemu=None):
         modules, sources, built = FLAVOURS[flavour]
         self.flavour = flavour
         self.kernel = kernel.Kernel()
@@ -71,7 +71,6 @@ class Recipe:
             self.files["/bin/" + name] = path
             self.files.update(elf.closure(path))
         if flavour in NESTING:
-            qemu = patched() if flavour == "vcpus" else "/usr/bin/qemu-system-x86_64"
             self.files["/usr/bin/qemu-system-x86_64"] = qemu
             self.files.update(elf.closure(qemu))
             for path in FIRMWARE:
@@ -157,8 +156,9 @@ def drop_old(folder):
 def image(flavour, build=None):
     """(vmlinux, initramfs): the files to boot; builds them where the cache has none."""
     inner = image("fill", build) if flavour in NESTING else None
+    qemu = patched() if flavour == "vcpus" else "/usr/bin/qemu-system-x86_64"
     with debian.CacheLock():
-        recipe = Recipe(flavour, build, inner)
+        recipe = Recipe(flavour, build, inner, qemu)
         folder = os.path.join(debian.cache_root(), "images")
         os.makedirs(folder, exist_ok=True)
         path = os.path.join(folder, "%s-%s.cpio" % (flavour, recipe.key()))

@@ -72,6 +72,7 @@ struct vcpu {
 	int fd;
 	struct kvm_run *run;
 	struct vcpu_antenna antenna;
+	struct vcpu_antenna_kept kept;
 	pthread_t thread;
 	unsigned long taken[256], nmis, eois[256];
 	unsigned int started, starts; /* the vector of the last SIPI, and 1 << 8; how many there were */
@@ -303,8 +304,7 @@ static void nmi_came(struct vcpu *v)
 	VCPU(v, KVM_SET_REGS, &regs);
 	VCPU(v, KVM_SET_VCPU_EVENTS, &events);
 	ADD(v->nmis, 1);
-	if (is_antenna(v))
-		tell(v, VCPU_NMI, 0, 0);
+	v->kept.nmi = is_antenna(v);
 }
 
 static int was_level(struct vcpu *v, unsigned int vector)
@@ -322,9 +322,23 @@ static void vector_came(struct vcpu *v, unsigned int vector)
 	/* Counted first: who has seen it at the owner looks here, too. */
 	ADD(v->taken[vector], 1);
 	if (is_antenna(v))
-		tell(v, VCPU_IRQ, vector, was_level(v, vector) ? VCPU_IRQ_LEVEL : 0);
+		vcpu_antenna_keep(&v->kept, vector, was_level(v, vector));
 	else if (vector == VECTOR_LEVEL)
 		line_served();
+}
+
+/* It can no longer run: what the guest does when it is served may be to start this vCPU anew. */
+static void drained(struct vcpu *v)
+{
+	unsigned int vector;
+	bool level;
+
+	mp_state_set(v, KVM_MP_STATE_UNINITIALIZED);
+	if (v->kept.nmi)
+		tell(v, VCPU_NMI, 0, 0);
+	v->kept.nmi = 0;
+	while ((vector = vcpu_antenna_next(&v->kept, &level)))
+		tell(v, VCPU_IRQ, vector, level ? VCPU_IRQ_LEVEL : 0);
 }
 
 static void exit_came(struct vcpu *v)
@@ -335,7 +349,7 @@ static void exit_came(struct vcpu *v)
 	case VCPU_ANTENNA_NOTHING:
 		break;
 	case VCPU_ANTENNA_DRAINED:
-		mp_state_set(v, KVM_MP_STATE_UNINITIALIZED);
+		drained(v);
 		break;
 	case VCPU_ANTENNA_VECTOR:
 		vector_came(v, vector);
@@ -356,12 +370,17 @@ static void exit_came(struct vcpu *v)
 /* What has come is in its APIC, or was an INIT: then its SIPI, which KVM says and does not run. */
 static void woken(struct vcpu *v)
 {
+	struct kvm_vcpu_events events;
+	struct kvm_lapic_state lapic;
 	struct kvm_mp_state state;
 	struct kvm_sregs sregs;
 
 	VCPU(v, KVM_GET_MP_STATE, &state);
 	if (state.mp_state == KVM_MP_STATE_UNINITIALIZED) {
-		mp_state_set(v, KVM_MP_STATE_RUNNABLE);
+		VCPU(v, KVM_GET_LAPIC, &lapic);
+		VCPU(v, KVM_GET_VCPU_EVENTS, &events);
+		if (vcpu_antenna_is_pending(&lapic, &events))
+			mp_state_set(v, KVM_MP_STATE_RUNNABLE);
 		return;
 	}
 	while (state.mp_state != KVM_MP_STATE_RUNNABLE && !LOAD(v->stops)) {

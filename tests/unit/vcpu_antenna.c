@@ -123,6 +123,42 @@ static void a_lines_vector_is_told_from_others(void)
 	CHECK(vcpu_antenna_was_level(&lapic, 255) && !vcpu_antenna_was_level(&lapic, 254));
 }
 
+static void what_is_pending_is_told_from_nothing(void)
+{
+	struct kvm_lapic_state lapic = {0};
+	struct kvm_vcpu_events events = {0};
+
+	CHECK(!vcpu_antenna_is_pending(&lapic, &events));
+	events.nmi.pending = 1;
+	CHECK(vcpu_antenna_is_pending(&lapic, &events));
+	events.nmi.pending = 0;
+	for (unsigned reg = 0; reg < 0x400; reg += 0x10) {
+		lapic.regs[reg + 3] = (char)0x80;
+		CHECK_EQ(vcpu_antenna_is_pending(&lapic, &events), reg >= 0x200 && reg < 0x280);
+		lapic.regs[reg + 3] = 0;
+	}
+}
+
+static void what_is_kept_is_told_once_the_highest_first(void)
+{
+	struct vcpu_antenna_kept kept = {0};
+	bool level;
+
+	CHECK_EQ(vcpu_antenna_next(&kept, &level), 0);
+	vcpu_antenna_keep(&kept, 16, false);
+	vcpu_antenna_keep(&kept, 255, true);
+	vcpu_antenna_keep(&kept, 64, false);
+	vcpu_antenna_keep(&kept, 16, false);
+	vcpu_antenna_keep(&kept, 63, true);
+	CHECK(vcpu_antenna_next(&kept, &level) == 255 && level);
+	CHECK(vcpu_antenna_next(&kept, &level) == 64 && !level);
+	CHECK(vcpu_antenna_next(&kept, &level) == 63 && level);
+	CHECK(vcpu_antenna_next(&kept, &level) == 16 && !level);
+	CHECK_EQ(vcpu_antenna_next(&kept, &level), 0);
+	vcpu_antenna_keep(&kept, 255, false);
+	CHECK(vcpu_antenna_next(&kept, &level) == 255 && !level);
+}
+
 static uint32_t told(unsigned type, unsigned value, unsigned flags)
 {
 	struct vcpu_frame f = { .type = type, .value = value, .flags = flags };
@@ -151,6 +187,8 @@ static const struct check_test tests[] = {
 	{"each-has-a-stack-of-its-own", each_has_a_stack_of_its_own},
 	{"the-mode-says-where-an-interrupt-ends", the_mode_says_where_an_interrupt_ends},
 	{"a-lines-vector-is-told-from-others", a_lines_vector_is_told_from_others},
+	{"what-is-pending-is-told-from-nothing", what_is_pending_is_told_from_nothing},
+	{"what-is-kept-is-told-once-the-highest-first", what_is_kept_is_told_once_the_highest_first},
 	{"each-frame-for-a-vcpu-has-its-message", each_frame_for_a_vcpu_has_its_message},
 	{"an-nmi-goes-back-to-what-it-interrupted", an_nmi_goes_back_to_what_it_interrupted},
 };
