@@ -126,7 +126,7 @@ def fetched(suites):
 def built(suites):
     suites = with_kernels(suites)
     if "system" in suites:
-        for flavour in sorted(set(image.FLAVOURS) - {"kmod"}):
+        for flavour in sorted(set(image.FLAVOURS) - {"kmod", "vcpus"}):
             yield "image-" + flavour, lambda build, name=flavour: image.image(name, build)
     if "system" in suites or "kernel" in suites:
         yield "accelerator-cloud", lambda build: accelerator("cloud", build)
@@ -144,6 +144,8 @@ def built(suites):
         yield "symbols-cloud", symbols.path
         yield "packages", packages
         yield "patched-qemu", lambda build: qemu()
+    if "full" in suites:
+        yield "image-vcpus", lambda build: image.image("vcpus", build)
     if "debug" in suites:
         yield "debug-kernel", lambda build: debug_kernel.built()
         for inner in (False, True):
