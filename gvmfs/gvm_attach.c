@@ -20,7 +20,7 @@ enum {
 static const struct shape {
 	uint8_t to, fields, fds_min, fds_max;
 } shapes[] = {
-	[GVM_ATTACH_HELLO] = {GVM_ATTACH_TO_GVMFS, OFFSET | BYTES, 1, 1},
+	[GVM_ATTACH_HELLO] = {GVM_ATTACH_TO_GVMFS, SEQ | OFFSET | BYTES, 1, 1},
 	[GVM_ATTACH_WELCOME] = {GVM_ATTACH_TO_CLIENT, BYTES, 2, 3},
 	[GVM_ATTACH_REFUSE] = {GVM_ATTACH_TO_CLIENT, ERROR | TEXT, 0, 0},
 	[GVM_ATTACH_READY] = {GVM_ATTACH_TO_GVMFS, ADDRESS | OFFSET | BYTES | PAGE_BYTES, 1, 1},
@@ -30,6 +30,8 @@ static const struct shape {
 	[GVM_ATTACH_PIN_ALL] = {GVM_ATTACH_TO_GVMFS, TEXT, 0, 0},
 	[GVM_ATTACH_ABORT] = {GVM_ATTACH_TO_CLIENT, TEXT, 0, 0},
 	[GVM_ATTACH_DETACHED] = {GVM_ATTACH_TO_GVMFS, 0, 0, 0},
+	[GVM_ATTACH_SETTLE] = {GVM_ATTACH_TO_CLIENT, 0, 1, 1},
+	[GVM_ATTACH_SETTLED] = {GVM_ATTACH_TO_GVMFS, 0, 0, 0},
 };
 
 struct gvm_attach_msg gvm_attach_message(enum gvm_attach_type type)

@@ -7,7 +7,8 @@
  * host, so numbers are in its byte order. Each message is one struct gvm_attach_msg, with
  * descriptors beside it (SCM_RIGHTS) in the order given here. C is the client, S is gvmfs:
  *
- *	C: HELLO    offset, bytes of the file that it will map; [the file, open for writing]
+ *	C: HELLO    seq: GVM_ATTACH_SETTLES or 0; offset, bytes of the file that it will map; [the file, open for
+ *		    writing]
  *	S: WELCOME  bytes: the memfd's size; [memfd, pins, optionally /dev/userfaultfd]
  *	S: REFUSE   error, text: why the mapping has to stay as it is. The end.
  *	C: READY    address, offset, bytes, page_bytes: the layout of its mapping of the memfd, which
@@ -19,6 +20,9 @@
  *	C: PIN_ALL  text: a device will pin all of it; nothing may be evicted from now on. (The client
  *		    has added 1 to every pin before)
  *	C: DETACHED the mapping is no more; the client lives on. The end
+ *	S: SETTLE   all that the memfd lacks is zero, and gvmfs changes nothing of it any more: go on without gvmfs;
+ *		    [memfd]. Sent to a client that said GVM_ATTACH_SETTLES
+ *	C: SETTLED  the mapping is not registered any more, and the client has no use for gvmfs. The end
  *	S: ABORT    text: the region's memory cannot be had any more; the client says so and ends
  *
  * The client may leave before READY by closing the socket: then nothing has happened. After READY it
@@ -35,6 +39,10 @@
  * otherwise; the mapping has neither huge pages nor copies in children (MADV_NOHUGEPAGE,
  * MADV_DONTFORK); and a device or the kernel writes to its pages without a page-table entry only
  * while they are counted in the pins.
+ *
+ * A client says GVM_ATTACH_SETTLES only to a gvmfs that has the attribute GVM_XATTR_SETTLE: an older one
+ * takes no HELLO with it. At SETTLE it unregisters the mapping, which wakes whoever waits there; puts the memfd in the place
+ * of its descriptors of the file, so that holes are punched in the memory; and answers.
  *
  * Pins: a memfd of one 32-bit counter for each 128 KiB of the region, shared. A client that has
  * direct I/O write to pages adds 1 to the counters of all chunks that the buffer touches before it
@@ -64,7 +72,11 @@ enum gvm_attach_type {
 	GVM_ATTACH_PIN_ALL,
 	GVM_ATTACH_ABORT,
 	GVM_ATTACH_DETACHED,
+	GVM_ATTACH_SETTLE,
+	GVM_ATTACH_SETTLED,
 };
+
+#define GVM_ATTACH_SETTLES 1u /* the client knows SETTLE */
 
 /*
  * Errors of REFUSE, each with a text for users:

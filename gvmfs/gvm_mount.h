@@ -9,6 +9,8 @@
 #define GVM_XATTR_MAP	    GVM_XATTR_PREFIX "map"	 /* where a region's chunks are: fuse/front_map.h */
 #define GVM_XATTR_LATENCY   GVM_XATTR_PREFIX "latency"   /* lines of "STAGE BOUND_NS COUNT": state/latency.h */
 #define GVM_XATTR_LOCAL	    GVM_XATTR_PREFIX "local"     /* the fast path's budget in bytes */
+#define GVM_XATTR_SETTLE    GVM_XATTR_PREFIX "settle"    /* allows (1) a read of the next one: fuse/front_give.c */
+#define GVM_XATTR_SETTLING  GVM_XATTR_SETTLE ".wait"   /* lasts until all is on this host, and its guest needs no gvmfs */
 #define GVM_XATTR_TEMPORARY GVM_XATTR_PREFIX "temporary" /* the region goes with its last user */
 #define GVM_XATTR_SEAL	    GVM_XATTR_PREFIX "seal"      /* 1: it is sealed; settable while the size is 0 */
 #define GVM_XATTR_REPLICAS  GVM_XATTR_PREFIX "replicas"  /* copies of each chunk; settable while the size is 0 */

@@ -10,7 +10,8 @@
  *
  * Up to GO the thread that attaches reads the socket, and afterwards only the helper does. The
  * helper takes no lock that an attach or a detach holds, so that gvmfs never waits for those; and
- * when the guest's memory is lost, it ends the process.
+ * when the guest's memory is lost, it ends the process. At SETTLE it makes the mapping an ordinary
+ * one, and ends.
  */
 #ifndef _GNU_SOURCE
 #define _GNU_SOURCE
@@ -18,8 +19,10 @@
 #include "dsm_attach.h"
 
 #include "dsm_calls.h"
+#include "gvm_mount.h"
 
 #include <assert.h>
+#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <linux/userfaultfd.h>
@@ -27,14 +30,17 @@
 #include <signal.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/ioctl.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
+#include <sys/sysmacros.h>
 #include <sys/time.h>
 #include <sys/un.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -252,12 +258,70 @@ static void zap(struct region *r, const struct gvm_attach_msg *msg)
 		region_lost(r, "gvmfs is gone");
 }
 
+/* Whether fd is the region's file. Asks no filesystem. */
+static bool is_file_of(const struct region *r, int fd)
+{
+	struct statx st;
+
+	return !statx(fd, "", AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_INO, &st) &&
+	       makedev(st.stx_dev_major, st.stx_dev_minor) == r->dev && st.stx_ino == r->ino;
+}
+
+/* Unregisters the mapping: whoever waits for a page of it is woken, and finds the memfd's. */
+static int unregister(const struct region *r)
+{
+	struct uffdio_range range = {(uintptr_t)r->host, r->bytes};
+
+	while (ioctl(r->uffd, UFFDIO_UNREGISTER, &range)) {
+		if (errno != ENOMEM && errno != EINTR)
+			return -errno;
+		poll(NULL, 0, SHORT_MS);
+	}
+	return 0;
+}
+
+/* In the place of each descriptor of the file, so that a hole that is punched there is one in the memory, and nothing keeps
+ * the mount busy. */
+static void descriptors_replace(const struct region *r, int memfd)
+{
+	DIR *all = opendir("/proc/self/fd");
+	const struct dirent *entry;
+
+	while (all && (entry = readdir(all))) {
+		int fd = atoi(entry->d_name);
+
+		if (*entry->d_name != '.' && is_file_of(r, fd))
+			dup3(memfd, fd, dsm_fcntl(fd, F_GETFD, 0) & FD_CLOEXEC ? O_CLOEXEC : 0);
+	}
+	if (all)
+		closedir(all);
+}
+
+static void settle(struct region *r, int memfd)
+{
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_SETTLED);
+	int err = unregister(r);
+
+	if (err)
+		region_lost(r, "its memory cannot be unregistered");
+	descriptors_replace(r, memfd);
+	dsm_madvise(r->host, r->bytes, MADV_DODUMP);
+	atomic_store(&r->settled, true);
+	message_send(r->sock, &msg, NULL); /* if gvmfs has gone, it knows, or nobody cares */
+	shutdown(r->sock, SHUT_RDWR);
+	dsm_say("RAM %s: all of it is on this host now, and gvmfs is not needed any more", r->name);
+}
+
 static void helper_serve(struct region *r)
 {
 	struct gvm_attach_msg msg;
-	int err = message_receive(r->sock, -1, &msg, NULL);
+	struct fds fds;
+	int err = message_receive(r->sock, -1, &msg, &fds);
 
-	if (atomic_load(&r->closing))
+	if (!err && msg.type == GVM_ATTACH_SETTLE && !atomic_load(&r->closing))
+		settle(r, fds.fd[0]);
+	fds_close(&fds);
+	if (atomic_load(&r->closing) || atomic_load(&r->settled))
 		return;
 	if (!err && msg.type == GVM_ATTACH_GO)
 		return; /* sent by the successor of a killed worker */
@@ -278,7 +342,7 @@ static void *helper_run(void *arg)
 	prctl(PR_SET_NAME, "gvm-zap");
 	while (sem_wait(&r->gate))
 		;
-	while (!atomic_load(&r->closing))
+	while (!atomic_load(&r->closing) && !atomic_load(&r->settled))
 		helper_serve(r);
 	return NULL;
 }
@@ -373,6 +437,8 @@ static int hello(struct ram *ram, int sock)
 	int err;
 
 	msg.bytes = ram->bytes;
+	if (fgetxattr(ram->fd, GVM_XATTR_SETTLE, NULL, 0) >= 0)
+		msg.seq = GVM_ATTACH_SETTLES;
 	err = message_send(sock, &msg, &ram->fd);
 	return err ? dsm_because(ram, err, "cannot send to gvmfs: %s", strerror(-err)) : 0;
 }

@@ -50,6 +50,7 @@ struct region {
 	pthread_t helper;
 	sem_t gate; /* posted when the helper may start */
 	atomic_bool closing;
+	atomic_bool settled; /* an ordinary mapping by now, which gvmfs has nothing to do with */
 	struct region *next; /* in dsm_backend.c's list of detached regions */
 	char name[PATH_MAX];
 };

@@ -6,7 +6,7 @@
  * uffd dsm_attach.c puts gvmfs's memory in the mapping's place, and the region goes into the table;
  * pins, advice and detach find it there by its addresses.
  *
- * A region is immutable once it is in the table, and neither it nor its pins are ever freed: so
+ * A region is immutable, but for its being settled, once it is in the table, and neither it nor its pins are ever freed: so
  * dsm_pin() and dsm_ram_covers() read the table without a lock.
  *
  * Neither glib nor anything else of QEMU is used: the files also go into a preloaded library.
@@ -162,12 +162,21 @@ static int fork_watch(struct ram *ram)
 	return err ? dsm_because(ram, -err, "pthread_atfork: %s", strerror(err)) : 0;
 }
 
+/* It is never freed: see the file's head. */
+static void region_retire(struct region *r)
+{
+	if (!r)
+		return;
+	r->next = ours.retired;
+	ours.retired = r;
+}
+
 static int region_attach(struct ram *ram, const char *path, _Atomic(struct region *) *place)
 {
 	struct region *r;
 	int err = fork_watch(ram);
 
-	assert(!atomic_load(place));
+	assert(!atomic_load(place) || atomic_load(&atomic_load(place)->settled));
 	if (err)
 		return err;
 	r = (struct region *)calloc(1, sizeof(*r));
@@ -178,7 +187,7 @@ static int region_attach(struct ram *ram, const char *path, _Atomic(struct regio
 		free(r);
 		return err;
 	}
-	atomic_store(place, r);
+	region_retire(atomic_exchange(place, r));
 	if (ours.pin_why)
 		dsm_region_pin_all(r, ours.pin_why);
 	return 0;
@@ -189,7 +198,7 @@ static bool file_attached(const struct stat *st)
 	for (int i = 0; i < REGIONS_MAX; i++) {
 		struct region *r = atomic_load(&ours.table[i]);
 
-		if (r && r->dev == st->st_dev && r->ino == st->st_ino)
+		if (r && !atomic_load(&r->settled) && r->dev == st->st_dev && r->ino == st->st_ino)
 			return true;
 	}
 	return false;
@@ -198,7 +207,9 @@ static bool file_attached(const struct stat *st)
 static _Atomic(struct region *) *place_find_free(void)
 {
 	for (int i = 0; i < REGIONS_MAX; i++) {
-		if (!atomic_load(&ours.table[i]))
+		struct region *r = atomic_load(&ours.table[i]);
+
+		if (!r || atomic_load(&r->settled))
 			return &ours.table[i];
 	}
 	return NULL;
@@ -389,7 +400,7 @@ static bool region_clip(const struct region *r, const void *host, size_t bytes, 
 	uintptr_t start = (uintptr_t)host, first;
 	size_t before;
 
-	if (!r || !bytes)
+	if (!r || !bytes || atomic_load_explicit(&r->settled, memory_order_acquire))
 		return false;
 	first = (uintptr_t)r->host;
 	before = start < first ? first - start : 0;
@@ -442,8 +453,7 @@ int dsm_ram_detach(void *host, size_t bytes)
 			continue;
 		atomic_store(&ours.table[i], NULL);
 		dsm_region_detach(r);
-		r->next = ours.retired;
-		ours.retired = r;
+		region_retire(r);
 	}
 	pthread_mutex_unlock(&ours.lock);
 	return 0;

@@ -79,12 +79,12 @@ static bool file_has_word(const char *dir, const char *name, const char *word)
 }
 
 /*
- * The caller's group as /proc/self/cgroup names it, in the hierarchy of v1's memory controller or
+ * A process's group as /proc/PID/cgroup (`file`) names it, in the hierarchy of v1's memory controller or
  * of v2. Returns 1 for v1, 2 for v2, or a negative errno.
  */
-static int own_group(char group[PATH_MAX])
+static int group_of(const char *file, char group[PATH_MAX])
 {
-	FILE *f = fopen("/proc/self/cgroup", "re");
+	FILE *f = fopen(file, "re");
 	char *line = NULL;
 	size_t room = 0;
 	int found = -ENOENT;
@@ -269,7 +269,7 @@ int memcg_create(struct memcg *cg, const char *prefix, char err[MEMCG_ERR_TEXT])
 
 	memset(cg, 0, sizeof(*cg));
 	cg->fd = -1;
-	rc = own_group(group);
+	rc = group_of("/proc/self/cgroup", group);
 	if (rc < 0) {
 		snprintf(err, MEMCG_ERR_TEXT, "this kernel has no memory cgroups");
 		return rc;
@@ -394,6 +394,52 @@ int memcg_limit_read(const struct memcg *cg, uint64_t *bytes)
 	if (!rc)
 		*bytes = strtoull(buf, NULL, 10); /* ("max" it never is, once it was set) */
 	return rc;
+}
+
+/* What a limit of a group leaves; UINT64_MAX: it has none. */
+static uint64_t limit_room(const char *dir, const char *limit, const char *usage)
+{
+	char text[32], used[32];
+	uint64_t bytes, taken;
+
+	if (group_text(dir, limit, text, sizeof(text)) || *text < '0' || *text > '9' ||
+	    group_text(dir, usage, used, sizeof(used)))
+		return UINT64_MAX;
+	bytes = strtoull(text, NULL, 10);
+	taken = strtoull(used, NULL, 10);
+	if (bytes >= INT64_MAX / 2) /* v1 has a number for no limit */
+		return UINT64_MAX;
+	return bytes > taken ? bytes - taken : 0;
+}
+
+int memcg_room(pid_t pid, const char *but, uint64_t *room_bytes, char group[PATH_MAX])
+{
+	char file[40], name[PATH_MAX], dir[PATH_MAX], *slash;
+	size_t top;
+	int kind, rc;
+
+	snprintf(file, sizeof(file), "/proc/%d/cgroup", (int)pid);
+	kind = group_of(file, name);
+	rc = kind < 0 ? kind : group_dir(kind == 2, name, dir, &top);
+	if (rc)
+		return rc;
+	*room_bytes = UINT64_MAX;
+	for (; strlen(dir) >= top; *slash = 0) {
+		const char *const limits[] = {kind == 2 ? "memory.high" : "memory.limit_in_bytes", "memory.max"};
+
+		slash = strrchr(dir, '/');
+		for (int i = 0; i < 2 && slash && strncmp(slash + 1, but, strlen(but)); i++) {
+			uint64_t room = limit_room(dir, limits[i], kind == 2 ? "memory.current" : "memory.usage_in_bytes");
+
+			if (room < *room_bytes) {
+				*room_bytes = room;
+				path_print(group, "%s", dir);
+			}
+		}
+		if (!slash)
+			break;
+	}
+	return 0;
 }
 
 void memcg_forbid_swap(const struct memcg *cg)

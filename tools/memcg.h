@@ -52,6 +52,12 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st);
  * it returns, and gives up with -EBUSY or -EINTR: the old limit then stays.
  */
 int memcg_limit(struct memcg *cg, uint64_t bytes, uint64_t margin);
+/*
+ * How much more memory the group of a process may take, by its own limits and those of the groups above it; *room is
+ * UINT64_MAX where nothing bounds it. `group`: the one that leaves least. A group whose name begins with `but` counts as
+ * unbounded. 0 or a negative errno.
+ */
+int memcg_room(pid_t pid, const char *but, uint64_t *room_bytes, char group[PATH_MAX]);
 /* The limit that the kernel has. */
 int memcg_limit_read(const struct memcg *cg, uint64_t *bytes);
 /* Keeps the group's own memory from being swapped out. */

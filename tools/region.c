@@ -13,6 +13,7 @@
 #include "region_auto.h"
 #include "region_file.h"
 #include "region_list.h"
+#include "region_settle.h"
 #include "say.h"
 
 #include <errno.h>
@@ -32,6 +33,7 @@ static const char help_text[] =
 	"       gvm region local REGION [SIZE|PERCENT%|all]\n"
 	"       gvm region local --auto[=MIN..MAX] REGION|FOLDER\n"
 	"       gvm region take [--force] REGION\n"
+	"       gvm region settle [--force] REGION\n"
 	"\n"
 	"list, create, resize, delete: a region is a file in a gvmfs mount. FOLDER is a\n"
 	"mount, or one below it; the default is the only mount that there is.\n"
@@ -42,12 +44,16 @@ static const char help_text[] =
 	"take: ends the claim of another host that has the region for writing, at once,\n"
 	"without waiting for its lease. A guest that runs there loses its memory.\n"
 	"\n"
+	"settle: fetches all of a region on the fast path, whatever its budget, and has\n"
+	"its guest go on without gvmfs and nodes. A signal (Ctrl-C) takes it back.\n"
+	"\n"
 	"  --auto     until it is ended, the budget of this region, or of all on the\n"
 	"             fast path below a folder, follows what its guest needs and what\n"
 	"             this host has, from MIN to MAX (default: from 16M to all of it)\n"
 	"  --force    take a region with replicas also if no node that is there is known\n"
 	"             to have what was written last; resize one also if it gets smaller;\n"
-	"             delete one also if a guest or another program uses it\n"
+	"             delete one also if a guest or another program uses it; settle one\n"
+	"             also if this host may not have the memory for it\n"
 	"  --json     the list for programs\n"
 	"  --replicas N\n"
 	"             keep N copies of it, each on another node (1 to 3; default: as\n"
@@ -189,6 +195,8 @@ static int files_run(int argc, char **argv, bool force, bool json, const struct 
 		return -1;
 	if (argc == 3 && !strcmp(argv[0], "resize"))
 		return region_file_resize(argv[1], argv[2], force);
+	if (argc == 2 && !strcmp(argv[0], "settle"))
+		return region_settle(argv[1], force);
 	if (argc == 2 && !strcmp(argv[0], "delete"))
 		return region_file_delete(argv[1], force);
 	return -1;

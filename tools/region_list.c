@@ -51,6 +51,7 @@ static int gather(const char *path, const struct stat *st, int type, struct FTW 
 		.held_bytes = (uint64_t)st->st_blocks * 512,
 		.fast = fsstats_get(text, "fast") != 0,
 		.failed = fsstats_get(text, "failed") != 0,
+		.settled = fsstats_get(text, "settled") != 0,
 		.here_bytes = fsstats_get(text, "resident_bytes"),
 		.local_bytes = budget_of(path),
 		.nodes_away = fsstats_get(text, "nodes_away"),
@@ -111,7 +112,8 @@ void region_rows_free(struct region_row *rows, unsigned count)
 
 const char *region_row_state(const struct region_row *r)
 {
-	return r->failed       ? "FAILED"
+	return r->settled      ? "settled"
+	       : r->failed     ? "FAILED"
 	       : r->nodes_away ? "node away"
 	       : r->degraded   ? "degraded"
 	       : r->fast       ? "fast path"
@@ -149,6 +151,7 @@ struct json_object *region_rows_json(const struct region_row *rows, unsigned cou
 		json_number(o, "held_bytes", r->held_bytes);
 		json_flag(o, "fast_path", r->fast);
 		json_flag(o, "failed", r->failed);
+		json_flag(o, "settled", r->settled);
 		json_number(o, "here_bytes", r->here_bytes);
 		json_member(o, "budget_bytes", r->local_bytes ? json_object_new_uint64(r->local_bytes) : NULL);
 		json_number(o, "nodes_away", r->nodes_away);

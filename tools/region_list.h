@@ -12,7 +12,7 @@
 struct region_row {
 	char *name;			 /* below the folder */
 	uint64_t size_bytes, held_bytes; /* what guests see; what the nodes hold of it */
-	bool fast, failed;
+	bool fast, failed, settled;
 	uint64_t here_bytes, local_bytes; /* on the fast path; its budget, 0: none is set */
 	uint64_t nodes_away, degraded;	  /* of its nodes; slots with too few copies */
 	char *stats;			  /* all of its counters, as lines */

@@ -117,6 +117,10 @@ static void readable_print(const char *path, const char *t)
 		line("on this host", "%s of at most %s",
 		     size_text(GET(resident_bytes), a),
 		     size_text(GET(local_bytes), b));
+	if (GET(settling))
+		line("settles", "all of it is being fetched, %s so far", size_text(GET(settle_bytes), a));
+	if (GET(settled))
+		line("settled", "its guest has all of it, and needs gvmfs no more; what the nodes hold is of no use");
 	if (GET(memory_short))
 		line("WAITS", "%llu chunks, for memory: the guest's memory group is at its limit", LLU(waiting_chunks));
 	else if (GET(waiting_chunks))

@@ -21,6 +21,7 @@
  *	left-undrained	or of the client's end
  *	left-asleep	faults that the killed worker had read are not read again
  *	unannounced	pages are put in that are not marked as coming
+ *	given-early	a client is told to go on alone while pages are still on the nodes
  *	marked-early	they are marked as filled before they are there
  *	dropped-early	pages are punched out before their marks go
  *	shown-evicting	a fault does not end an eviction

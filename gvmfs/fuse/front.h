@@ -5,7 +5,7 @@
  * front_tree.c has look-ups and folders, front_make.c and front_unlink.c changes of names, front_attr.c attributes,
  * front_size.c changes of a region's size, front_open.c opening and closing, front_write.c WRITEs, front_file.c the
  * other requests about data, front_seek.c the search for data and holes, front_xattr.c the attributes user.gvm.*,
- * front_nodes.c the one that adds a memory node, ops.c the table of operations. Everything runs in the front
+ * front_nodes.c the one that adds a memory node, front_give.c the one that settles a region, ops.c the table of operations. Everything runs in the front
  * thread; a request that must wait becomes an op, which goes on from callbacks while other requests are served.
  */
 #ifndef GVMFS_FRONT_H
@@ -26,6 +26,10 @@ void front_fast_zero(fuse_req_t req, struct inode *inode, uint64_t off, uint64_t
 void front_fast_sync(fuse_req_t req, struct inode *inode);
 struct io_read;
 void front_fast_read(fuse_req_t req, struct inode *inode, const struct io_read *what);
+
+/* user.gvm.settle is set, and user.gvm.settle.wait read. */
+void front_give_allow(fuse_req_t req, struct inode *inode);
+void front_give(fuse_req_t req, struct inode *inode);
 
 /* Adds a memory node to the mount: "ADDRESS", or "ADDRESS RACK". */
 void front_node_add(fuse_req_t req, struct inode *root, const char *value, size_t size);

@@ -229,13 +229,13 @@ static void open_run(struct task *task)
 	}
 	/* No program that saw the region fail has it open any more, and no pages of that time are
 	 * left. */
-	if (d->failed && !d->epoch && !op->inode->wbufs && !op->inode->opens)
+	if (d->failed && (int)d->failed != INODE_SETTLED && !d->epoch && !op->inode->wbufs && !op->inode->opens)
 		d->failed = 0;
 	if (d->rec.kind == RECORD_FOLDER)
 		op_end(op, true, EISDIR);
 	else if (d->rec.kind == RECORD_GONE)
 		op_end(op, true, ENOENT); /* removed since the kernel looked it up */
-	else if (d->failed && (d->epoch || op->inode->wbufs))
+	else if (d->failed && (d->epoch || op->inode->wbufs || (int)d->failed == INODE_SETTLED))
 		op_end(op, true, EIO);
 	else if (allowed < 0)
 		op_end(op, true, -allowed);

@@ -2,7 +2,7 @@
 /*
  * front_xattr.c - the extended attributes user.gvm.*: statistics, latencies and maps, the budget of the fast path, where
  * a guest has its memory, whether a region is temporary, how many copies it has, whether it is sealed, taking a region
- * from its writer, the nodes and adding one, and the path of the fast path's socket.
+ * from its writer, settling it, the nodes and adding one, and the path of the fast path's socket.
  */
 #include "front.h"
 #include "front_map.h"
@@ -72,14 +72,17 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 				"staged_chunks %u\nopens %u\nopens_write %u\nsize_bytes %llu\nattached_epoch %llu\n"
 				"region_nodes %u\nnodes_away %u\nfailed %d\nfast %d\nlocal_bytes %llu\n"
 				"resident_bytes %llu\nresident_peak_bytes %llu\nreplay_left %u\nlone_rotten %u\nscrubs %u\n"
-				"waiting_chunks %u\nmemory_short %d\n",
+				"waiting_chunks %u\nmemory_short %d\nsettling %d\nsettle_bytes %llu\nsettled %d\nclient_pid %d\n",
 				inode->wbufs, inode->opens, inode->opens_write, (unsigned long long)d->rec.size_bytes,
-				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec), d->failed != 0,
+				(unsigned long long)d->epoch, d->rec.node_count, nodes_away(w, &d->rec),
+				d->failed && (int)d->failed != INODE_SETTLED,
 				r != NULL, GVM_PAGE_BYTES * (unsigned long long)(r ? r->local : 0),
 				GVM_PAGE_BYTES * (unsigned long long)(r ? resident_here(r) : 0),
 				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak,
 				r ? r->replay_count - r->replay_next + r->replaying : 0, inode->lone_rotten, inode->scrubs,
-				r ? resident_waiting(r) : 0, r && resident_is_short(r));
+				r ? resident_waiting(r) : 0, r && resident_is_short(r), r && r->give,
+				r && r->give ? GVM_CHUNK_BYTES * (unsigned long long)r->give_next : 0,
+				(int)d->failed == INODE_SETTLED, r ? r->pid : 0);
 }
 
 /* Of the mount. */
@@ -140,6 +143,8 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		memcpy(text, journal_note(w->journal, inode->nr), d->core.note_bytes);
 		return (int)d->core.note_bytes;
 	}
+	if (strcmp(name, GVM_XATTR_SETTLE) == 0)
+		return snprintf(text, STATS_BYTES, "%d", (int)d->failed == INODE_SETTLED);
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0 && d->rec.temporary)
 		return snprintf(text, STATS_BYTES, "1");
 	if (strcmp(name, GVM_XATTR_REPLICAS) == 0)
@@ -160,6 +165,10 @@ void front_getxattr(fuse_req_t req, fuse_ino_t ino, const char *name, size_t siz
 		return;
 	if (view_of(ino)) {
 		fuse_reply_err(req, ENODATA);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_SETTLING) == 0) {
+		front_give(req, inode);
 		return;
 	}
 	n = xattr_text(w, inode, name, text);
@@ -390,9 +399,18 @@ static void take(fuse_req_t req, fuse_ino_t ino, bool force)
 	inode_acquire(inode, &t->op.task);
 }
 
+static void settle_allow(fuse_req_t req, fuse_ino_t ino)
+{
+	struct inode *inode = front_inode(req, ino);
+
+	if (inode)
+		front_give_allow(req, inode);
+}
+
 /* What can be set: the budget of the fast path (bytes, in decimal digits), where the guest has its memory, that a region
  * is temporary (1), how many copies one that has no size yet is to have (1 to 3), and whether it is to be sealed (0, 1),
- * that it is taken from its writer (1; 2: by force), and of the root one more node. */
+ * that it is taken from its writer (1; 2: by force), that its guest may be made to do without gvmfs (1), and of the root
+ * one more node. */
 void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char *value,
 		    size_t size, int flags)
 {
@@ -436,6 +454,13 @@ void front_setxattr(fuse_req_t req, fuse_ino_t ino, const char *name, const char
 	if (strcmp(name, GVM_XATTR_TAKE) == 0) {
 		if (size == 1 && (*value == '1' || *value == '2'))
 			take(req, ino, *value == '2');
+		else
+			fuse_reply_err(req, EINVAL);
+		return;
+	}
+	if (strcmp(name, GVM_XATTR_SETTLE) == 0) {
+		if (size == 1 && *value == '1')
+			settle_allow(req, ino);
 		else
 			fuse_reply_err(req, EINVAL);
 		return;

@@ -107,6 +107,7 @@ struct inode {
 	bool held_up; /* a predecessor's call may still change its memory, so nothing serves it: lookout.h */
 	struct close_wait *closing; /* holds the inode and waits for a RELEASE: closes.h; NULL: none */
 	struct task *parked;	   /* holds the inode and waits for the end of the fast path; NULL: none */
+	uint64_t give_until_ns; /* until then it may be settled: fuse/front_give.c; 0: it was not asked for */
 	struct stats *stats;	   /* in the journal, so that a successor goes on counting */
 };
 

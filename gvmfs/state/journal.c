@@ -10,7 +10,7 @@
 #include <unistd.h>
 
 /* "gjourn15": the digits are the version of the layout, of the entries' too. */
-#define JOURNAL_MAGIC 0x35316e72756f6a67ull
+#define JOURNAL_MAGIC 0x36316e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 

@@ -31,6 +31,7 @@
 #include "stats.h"
 
 #include <assert.h>
+#include <errno.h>
 #include <stdatomic.h>
 #include <sys/types.h>
 
@@ -98,6 +99,9 @@ enum inode_trims { TRIMS_ROOM = 1, TRIMS_SETTLE = 2 };
 
 enum seal_wish { SEAL_AS_MOUNT, SEAL_YES, SEAL_NO };
 
+/* The guest has all of its memory, and needs the region no more: as if it had failed. */
+#define INODE_SETTLED (-ESTALE)
+
 /* One file or folder. The entry's number + 1 is its FUSE node id; number 0 is the root. */
 struct journal_inode {
 	uint32_t use; /* enum inode_use; published last */
@@ -105,7 +109,7 @@ struct journal_inode {
 	uint64_t lookups; /* the kernel's references */
 	uint64_t epoch;	  /* of our attachment as the writer; 0: not attached */
 	uint32_t replicas; /* how many it is to have once it has a size; 0: as the mount's option says */
-	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost); 0: it did not */
+	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost, INODE_SETTLED); 0: it did not */
 	uint32_t cache_stale; /* another host may have written since the page cache's pages were read */
 	uint32_t seal; /* enum seal_wish: how it is to be made, once it has a size */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
@@ -189,6 +193,8 @@ struct journal_session {
 	int32_t pid;		 /* of the client */
 	uint32_t pinned;	 /* a device pins the whole region */
 	uint32_t live;		 /* the client was sent GO, or GO is being sent */
+	uint32_t settles;	 /* the client knows SETTLE */
+	uint32_t settled;	 /* it has answered SETTLED: the memory is its own */
 	uint32_t uid;		 /* of the client */
 	uint32_t calls;		 /* calls into the client's memory, counted when begun and when ended: lookout.h */
 	int32_t caller;		 /* tid of the last such call */

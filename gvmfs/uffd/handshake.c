@@ -55,6 +55,7 @@ struct handshake {
 	uint64_t bytes, offset;
 	uint32_t uid;
 	int pid;
+	bool settles;
 };
 
 static const char *name_of(const struct handshake *h)
@@ -240,6 +241,8 @@ static void ready(struct handshake *h, const struct visit_msg *msg, const int fd
 	s->inode = h->inode->nr;
 	s->pid = h->pid;
 	s->pinned = 0;
+	s->settles = h->settles;
+	s->settled = 0;
 	s->live = 0;
 	s->pages = (struct session_pages){ 0 };
 	s->calls = s->held_count = 0;
@@ -413,6 +416,7 @@ static void announced(struct worker *w, const struct visit_msg *msg, int channel
 	h->inode = inode;
 	h->pid = msg->pid;
 	h->uid = msg->uid;
+	h->settles = msg->settles;
 	h->bytes = msg->bytes;
 	h->offset = msg->offset;
 	h->session = NO_SESSION;

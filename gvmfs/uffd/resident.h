@@ -64,6 +64,7 @@
  *	resident_sync.c    fsync			resident_rot.c     copies on nodes that are rotten
  *	resident_event.c   events			resident_spread.c  how much of a chunk is used
  *	resident_trail.c   what a start touches		resident_replay.c  what was used before
+ *	resident_give.c	   the client needs no gvmfs
  *
  * These files decide. They make only the calls of resident_env.h, and run in simulators too
  * (tests/resident). The others are gvmfs's alone:
@@ -167,6 +168,7 @@ struct resident_fetch {
 	uint32_t waited;  /* pages that faulted, and whose faulters were not woken yet */
 	bool ahead;	  /* no fault waits: the chunk is put in, unmapped, once it is complete */
 	bool replay;	  /* it is `ahead`, or was, since the chunk was used before */
+	bool gives;	  /* nobody waits for it, but resident_give() */
 	uint8_t *data;
 	uint64_t wanted_ns; /* for gvmfs: when the page was asked for that a fault waits for; 0: none does (any more) */
 	bool noted; /* it is in `news`, for the turn to look at */
@@ -262,6 +264,13 @@ struct resident {
 	uint64_t sync_next; /* the chunk where it goes on */
 	uint64_t sync_sent; /* chunks that it has sent, and whose outcome is not known yet */
 	int sync_error;
+	struct resident_io *give; /* the memory is to become the client's; NULL: it is not */
+	uint64_t give_next; /* the chunk where the pass goes on */
+	uint64_t give_at_ns; /* the client could not be told, and is not before this time; 0: it could */
+	int give_error;
+	bool give_lacks; /* this pass has found something that is not here yet */
+	bool give_asked; /* the client was told: nothing leaves the memory any more */
+	bool given;	 /* it has answered */
 	uint64_t rot_next, rot_end; /* rotten chunks that wait to be sent are in this range */
 	struct resident_ios ios;	       /* waiting for chunks or room */
 	struct resident_ios syncs, syncs_next; /* fsyncs of the pass under way; of the next pass */
@@ -410,6 +419,15 @@ void resident_pin(struct resident *r);
 void resident_left(struct resident *r);
 /* The budget was changed; 0: there is none. */
 void resident_budget(struct resident *r, uint64_t bytes);
+/*
+ * Fetches all that is not here, whatever the budget says, and has the client unregister its memory. io->done() comes at the
+ * end, with 0: the region is no longer served here. 0; -EBUSY: that is under way; -ESRCH: the client is leaving.
+ */
+int resident_give(struct resident *r, struct resident_io *io);
+/* Takes it back: done() is not called. False: the client was told already, or it is over. */
+bool resident_give_cancel(struct resident *r);
+/* The client has unregistered its memory. */
+void resident_given(struct resident *r);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
 

@@ -31,6 +31,7 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 void env_mark32(struct resident *r, uint32_t *where, uint32_t value);
 void env_mark64(struct resident *r, uint64_t *where, uint64_t value);
 int env_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes);
+int env_give(struct resident *r);
 void env_abort(struct resident *r, const char *why);
 void env_unwatch(struct resident *r);
 void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page);
@@ -68,6 +69,7 @@ uint64_t env_now(const struct resident *r);
 		.mark32 = env_mark32, \
 		.mark64 = env_mark64, \
 		.zap = env_zap, \
+		.give = env_give, \
 		.abort = env_abort, \
 		.unwatch = env_unwatch, \
 		.get = env_get, \

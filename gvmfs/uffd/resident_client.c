@@ -16,9 +16,10 @@
 
 #define MESSAGES 64u /* of one client, in one call of the loop */
 
-static int client_send(struct resident *r, const struct gvm_attach_msg *msg)
+static int client_send(struct resident *r, const struct gvm_attach_msg *msg, const int *fd)
 {
-	int error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), NULL, 0);
+	int error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), fd, fd ? 1 : 0);
+
 	if (error && error != -EPIPE && error != -ECONNRESET)
 		log_error(env_name(r), "cannot send to its client: %s", strerror(-error));
 	return error;
@@ -31,7 +32,14 @@ int env_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes)
 	msg.seq = seq;
 	msg.offset = off;
 	msg.bytes = bytes;
-	return client_send(r, &msg);
+	return client_send(r, &msg, NULL);
+}
+
+int env_give(struct resident *r)
+{
+	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_SETTLE);
+
+	return client_send(r, &msg, &r->fd[SESSION_MEMORY]);
 }
 
 void env_abort(struct resident *r, const char *why)
@@ -39,7 +47,7 @@ void env_abort(struct resident *r, const char *why)
 	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_ABORT);
 
 	gvm_attach_explain(&msg, why);
-	client_send(r, &msg);
+	client_send(r, &msg, NULL);
 }
 
 static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
@@ -49,6 +57,17 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
 	r->w->journal->sessions[r->session].pinned = 1;
 	log_warning(env_name(r), "all of it stays on this host despite its budget, because of %s", msg->text);
 	resident_pin(r);
+}
+
+/* What the nodes have is older than the memory, and nobody is to take it for a guest's. (One that was not asked, by this
+ * worker or by one before, has lost its own.) */
+static void client_settled(struct resident *r)
+{
+	journal_publish32(&r->w->journal->sessions[r->session].settled, 1);
+	journal_publish32(&r->inode->disk->failed, (uint32_t)INODE_SETTLED);
+	log_info(env_name(r), "process %d has all of its memory on this host, and goes on without gvmfs; what the nodes have "
+		 "of it is of no use, and stays there until the region is deleted", r->pid);
+	resident_given(r);
 }
 
 static void client_read(struct resident *r)
@@ -72,6 +91,10 @@ static void client_read(struct resident *r)
 			if (msg.type == GVM_ATTACH_DETACHED) {
 				resident_left(r);
 				r->detached = true;
+				return;
+			}
+			if (msg.type == GVM_ATTACH_SETTLED) {
+				client_settled(r);
 				return;
 			}
 			error = -EPROTO;

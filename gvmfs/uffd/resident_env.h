@@ -70,6 +70,9 @@ struct resident_env {
 	/* Asks it to drop its page-table entries of a range; resident_zapped() says that it has. An
 	 * error: it was not asked. */
 	int (*zap)(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes);
+	/* Tells it that all that its memory lacks is zero, and to go on alone: resident_given() says that it does. An error:
+	 * it was not told. */
+	int (*give)(struct resident *r);
 	/* Tells it that its memory is lost. */
 	void (*abort)(struct resident *r, const char *why);
 	/* Reads its messages and faults no more. */

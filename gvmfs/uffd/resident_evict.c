@@ -331,7 +331,7 @@ static uint64_t surplus(const struct resident *r, uint64_t headroom)
 	if (resident_lacks_room(r) && headroom < GVM_CHUNK_PAGES)
 		headroom = GVM_CHUNK_PAGES;
 	goal = r->local - headroom;
-	if (r->local >= r->chunks * GVM_CHUNK_PAGES)
+	if (!resident_is_bounded(r))
 		return 0;
 	return r->here + r->coming > goal ? r->here + r->coming - goal : 0;
 }
@@ -446,7 +446,7 @@ void room_look(struct resident *r)
 {
 	uint64_t headroom = resident_headroom(r);
 
-	if (r->pinned || r->env->now(r) < r->retry_at_ns)
+	if (r->pinned || r->give_asked || r->env->now(r) < r->retry_at_ns)
 		return;
 	empty_leave(r);
 	if (surplus(r, headroom) > r->going)

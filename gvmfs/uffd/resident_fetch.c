@@ -66,9 +66,7 @@ bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
 bool resident_has_room(const struct resident *r, unsigned pages)
 {
 	/* (Of what a predecessor left, `here` may count more than there is.) */
-	bool unbounded = r->local >= r->chunks * GVM_CHUNK_PAGES;
-
-	return r->here + r->coming + pages <= r->local || unbounded || r->over || r->pinned;
+	return r->here + r->coming + pages <= r->local || !resident_is_bounded(r) || r->over || r->pinned;
 }
 
 static int run_zero(struct resident *r, uint64_t c, unsigned first, unsigned n, void *arg)
@@ -156,7 +154,7 @@ struct resident_fetch *fetch_take(struct resident *r, uint64_t c)
 	rs->fetchers += !r->fetches++;
 	f->r = r;
 	f->chunk = c;
-	f->replay = false;
+	f->replay = f->gives = false;
 	rs->fetch_node[f - rs->fetches] = chunk_node(r, c);
 	return f;
 }
@@ -307,7 +305,7 @@ static void fetch_finish(struct resident_fetch *f)
 	uint64_t c = f->chunk;
 	struct chunk *k = &r->chunk[c];
 	/* Pages that were filled meanwhile (punched: holes) stay as they are. */
-	bool ahead = f->ahead && !r->mark[c].filled, replay = f->replay;
+	bool ahead = f->ahead && !r->mark[c].filled, replay = f->replay, gives = f->gives && !f->waited;
 	uint32_t asked = f->asked, waited;
 	bool wanted;
 	int error = 0;
@@ -340,6 +338,8 @@ static void fetch_finish(struct resident_fetch *f)
 		chunk_wait(r, c, replay);
 	} else {
 		chunk_activate(r, c);
+		if (gives)
+			chunk_enlist_first(r, c, LIST_ACTIVE);
 	}
 	resident_ios_look(r);
 }
@@ -371,6 +371,7 @@ static int fetch_end(struct resident_fetch *f, int error)
 		if (trouble == -ENOMEM && kept && !r->client_gone && !r->aborted)
 			chunk_block(r, c, (unsigned)__builtin_ctz(kept));
 		pages_wake(r, c, others);
+		give_failed(r, c, error);
 		resident_ios_look(r);
 		return error == -ETIMEDOUT ? -ETIMEDOUT : -EIO;
 	} else {
@@ -432,6 +433,18 @@ bool resident_complete(struct resident *r, uint64_t c)
 	    !fetch_ahead_allowed(r, c))
 		return false;
 	fetch_start(r, c, GVM_NO_PAGE, lacking, false);
+	return true;
+}
+
+bool fetch_give_start(struct resident *r, uint64_t c)
+{
+	struct resident_fetch *f;
+
+	if (!fetch_ahead_allowed(r, c))
+		return false;
+	f = fetch_prepare(r, c, GVM_NO_PAGE, ~0u, false);
+	f->gives = true;
+	r->env->get(r, f, GVM_NO_PAGE);
 	return true;
 }
 

@@ -258,6 +258,9 @@ void resident_ios_end(struct resident *r)
 	struct resident_io *io;
 
 	assert(TAILQ_EMPTY(&r->syncs) && TAILQ_EMPTY(&r->syncs_next));
+	if (r->give)
+		r->give->done(r->give, r->given ? 0 : RESIDENT_OVER);
+	r->give = NULL;
 	while ((io = TAILQ_FIRST(&r->ios))) {
 		TAILQ_REMOVE(&r->ios, io, entry);
 		io->done(io, RESIDENT_OVER);

@@ -79,6 +79,12 @@ static inline void resident_want(struct resident *r)
 	session_set_add(&r->rs->wanting, r->session);
 }
 
+/* Whether the budget bounds it: not while it is less than the region takes, or the memory becomes the client's. */
+static inline bool resident_is_bounded(const struct resident *r)
+{
+	return r->local < r->chunks * GVM_CHUNK_PAGES && !r->give && !r->given;
+}
+
 /* Whether a fault or a request waits for room in the budget; none needs more than a chunk. */
 static inline bool resident_lacks_room(const struct resident *r)
 {
@@ -123,6 +129,8 @@ bool chunk_is_zero(const struct resident *r, uint64_t c);
 /* Put a chunk in, unmapped, since an earlier start touched it: as zeros; with these pages, by a GET. */
 void fill_ahead_with_zeros(struct resident *r, uint64_t c);
 void fetch_replay(struct resident *r, uint64_t c, uint32_t pages);
+/* Fetches what is lacking of a chunk, for resident_give(). False: not now. */
+bool fetch_give_start(struct resident *r, uint64_t c);
 /* Cancels all GETs of the region. */
 void fetches_cancel(struct resident *r);
 
@@ -174,6 +182,18 @@ void replay_drop(struct resident *r);
 /* ---- resident_replay.c: fetches what was used before */
 
 void replay_continue(struct resident *r);
+
+/* ---- resident_give.c: the client is to need no gvmfs */
+
+void give_continue(struct resident *r);
+/* A chunk that the pass has asked for cannot be fetched. */
+static inline void give_failed(struct resident *r, uint64_t c, int error)
+{
+	if (r->give && !r->give_asked && !r->give_error && c < r->give_next)
+		r->give_error = error;
+}
+/* Ends the request if it is over. */
+void give_check(struct resident *r);
 
 /* ---- resident_end.c: the end of the client */
 

@@ -80,6 +80,7 @@ static void serve(struct resident *r)
 		resident_note(r);
 	else
 		replay_continue(r);
+	give_continue(r);
 }
 
 void resident_turn(struct resident *r)
@@ -99,6 +100,7 @@ void resident_turn(struct resident *r)
 		r->fault_count = 0;
 		resident_ios_continue(r);
 		resident_syncs_check(r);
+		give_check(r);
 		if (mutant("again-late"))
 			r->again = false;
 	}
@@ -130,7 +132,7 @@ static void gone_look(struct resident *r, uint64_t now_ns)
 /* Notes the timers that are due. */
 static void timers_look(struct resident *r, uint64_t now_ns)
 {
-	uint64_t *const due[] = { &r->retry_at_ns, &r->zap_at_ns, &r->sync_deadline_ns, &r->short_at_ns };
+	uint64_t *const due[] = { &r->retry_at_ns, &r->zap_at_ns, &r->sync_deadline_ns, &r->short_at_ns, &r->give_at_ns };
 
 	if (r->sync_deadline_ns && r->sync_deadline_ns <= now_ns)
 		r->sync_late = true;
@@ -152,7 +154,7 @@ static void timers_look(struct resident *r, uint64_t now_ns)
 static uint64_t timers_next(const struct resident *r)
 {
 	const uint64_t due[] = { r->retry_at_ns, r->zap_at_ns, r->sync_deadline_ns,
-				 mutant("short-untimed") ? 0 : r->short_at_ns, r->unmapped_ns,
+				 mutant("short-untimed") ? 0 : r->short_at_ns, r->unmapped_ns, r->give_at_ns,
 				 r->client_gone ? r->look_at_ns : 0 };
 	uint64_t next = ~0ull;
 

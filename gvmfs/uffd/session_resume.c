@@ -39,7 +39,9 @@ static int session_resume(struct worker *w, unsigned session)
 	if (session < w->sessions->go_next)
 		w->sessions->go_next = session;
 	inode = inode_get(w->inodes, s->inode);
-	if (inode->disk->failed) { /* the predecessor may not have told the client */
+	if (s->settled) {
+		resident_given(inode->resident);
+	} else if (inode->disk->failed) { /* the predecessor may not have told the client */
 		session_go(fd[SESSION_SOCKET]);
 		resident_abort(inode->resident, "the region has failed");
 	}

@@ -3,7 +3,7 @@
  * visit.h - the messages between a visitor's process (visitor.h) and the worker, about one client
  * of the fast path. Both ends are gvmfs; D is the visitor's process, W the worker.
  *
- *	D: HELLO     ino, bytes, offset, pid, uid, over the door's bell; [the worker's end of the channel].
+ *	D: HELLO     ino, bytes, offset, pid, uid, settles, over the door's bell; [the worker's end of the channel].
  *		     The client has shown that it has the file of this inode number open for reading
  *		     and writing. All that follows goes over the channel
  *	W: REFUSE    error, text: to be passed on to the client. The end
@@ -45,7 +45,7 @@ struct visit_msg {
 	uint32_t page_bytes;
 	uint32_t uid;
 	int32_t pid;
-	uint32_t reserved;
+	uint32_t settles; /* the client knows SETTLE */
 	char text[GVM_ATTACH_TEXT]; /* zero-terminated */
 };
 

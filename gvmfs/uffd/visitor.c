@@ -172,6 +172,7 @@ static int hello(struct visit *t)
 	msg.offset = said.offset;
 	msg.uid = t->v->uid;
 	msg.pid = t->v->pid;
+	msg.settles = (said.seq & GVM_ATTACH_SETTLES) != 0;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return -errno;
 	t->channel = pair[0];

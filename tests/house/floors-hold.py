@@ -91,7 +91,7 @@ FLOORS = {
         "inspect/find inspect/census inspect/snapshot inspect/kernel", "inspect/inspect",
         "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
         "map/state", "map/draw", "map/map", "metrics/families metrics/listen", "metrics/exposition",
-        "node_regions node_add node_list region_auto region_file region_list", "metrics/gather", "metrics/metrics",
+        "node_regions node_add node_list region_auto region_file region_list region_settle", "metrics/gather", "metrics/metrics",
         "top/sample", "top/nodes top/sampler", "top/view", "top/screen", "top/top",
         "node region stat status",
         "gvm",

@@ -55,6 +55,14 @@ static const char *page_check(uint64_t c, unsigned p)
 	return NULL;
 }
 
+bool world_is_whole(void)
+{
+	for (uint32_t page = 0; page < W_PAGES; page++)
+		if (!reads_as(page, world.page[page].present ? page_read(page) : 0))
+			return false;
+	return true;
+}
+
 bool world_is_in_request(uint32_t page)
 {
 	const struct resident_io *io = world.r.io_now;
@@ -249,7 +257,7 @@ const char *world_check(void)
 	if (!wrong && !world.closed)
 		wrong = counts_check();
 	if (!wrong && !world.closed && !r->draining && world_takes() > world.took &&
-	    world_takes() > r->local && r->local < W_PAGES && !r->over && !r->pinned)
+	    world_takes() > r->local && r->local < W_PAGES && !r->give && !r->over && !r->pinned)
 		wrong = "the budget is exceeded";
 	return wrong;
 }
@@ -335,6 +343,8 @@ const char *world_finish(uint32_t (*pick)(uint32_t below))
 	const struct event leave = { E_LEAVE, 0, 0 }, gone = { E_GONE, 0, 0 };
 	const char *wrong;
 
+	resident_give_cancel(&world.r); /* its client never hears of it */
+	world.took = ~0ull;
 	world.kill_in = world.kill_next = world.stall_in = 0;
 	wrong = settle(pick, nothing_waits);
 	if (wrong)

@@ -19,7 +19,7 @@ static const uint16_t often[EVENTS] = {
 	[E_TOUCH] = 160, [E_AGAIN] = 80, [E_FAULTS] = 80, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
 	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 3,
 	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_SHORT] = 2, [E_KILL] = 1, [E_TICK] = 6,
-	[E_TAKE] = 10, [E_GIVE] = 10, [E_REPLAY] = 1,
+	[E_TAKE] = 10, [E_GIVE] = 10, [E_REPLAY] = 1, [E_SETTLE] = 1,
 };
 
 static struct mixture mix;
@@ -28,7 +28,7 @@ static struct mixture mix;
 static void mixture(void)
 {
 	static const unsigned some[] = { E_PIN, E_TOUCH, E_WRITE, E_ZERO, E_SYNC, E_CANCEL, E_BUDGET, E_STRAY, E_RACE,
-					 E_SHORT, E_STALL, E_KILL, E_TICK, E_TAKE, E_REPLAY, E_ZAP };
+					 E_SHORT, E_STALL, E_KILL, E_TICK, E_TAKE, E_REPLAY, E_SETTLE, E_ZAP };
 	uint16_t all[EVENTS];
 
 	for (unsigned k = 0; k < EVENTS; k++)

@@ -77,7 +77,7 @@ void world_client_call(bool memory)
 		if (!stall_allows(&e) || !event_do(&e))
 			continue;
 		world.stall_came = true;
-		if (e.kind == E_BUDGET)
+		if (e.kind == E_BUDGET || e.kind == E_SETTLE)
 			world.took = ~0ull; /* what had been asked for by then may be too much now */
 		if (world_trace)
 			event_print(&e);
@@ -259,6 +259,17 @@ static void io_killed(struct io *o)
 		p->uncertain = true;
 		p->other = other;
 	}
+}
+
+/* The client never hears of it, so that this is looked at time and again. */
+int env_give(struct resident *r)
+{
+	(void)r;
+	world_call();
+	ios_settle(); /* what this turn has done before */
+	if (!world_is_whole())
+		world_wrong("the client is told to go on alone, and a page lacks");
+	return -EAGAIN;
 }
 
 /* The worker's life. */
@@ -647,6 +658,18 @@ static bool rival_give(const struct event *e)
 	return false;
 }
 
+static void settle_over(struct resident_io *io, int error)
+{
+	(void)io;
+	(void)error;
+}
+
+static bool settle(void)
+{
+	world.settle.done = settle_over;
+	return resident_give_cancel(&world.r) || resident_give(&world.r, &world.settle) == 0;
+}
+
 static bool event_do(const struct event *e)
 {
 	switch (e->kind) {
@@ -709,6 +732,7 @@ static bool event_do(const struct event *e)
 	case E_TAKE: return rival_take(e);
 	case E_GIVE: return rival_give(e);
 	case E_REPLAY: return replay(e);
+	case E_SETTLE: return settle();
 	default: return nodes_event(e);
 	}
 }
@@ -749,7 +773,7 @@ static const char *const names[EVENTS] = {
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_SHORT] = "short", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_TAKE] = "take", [E_GIVE] = "give", [E_PASS] = "pass", [E_DOWN] = "down", [E_UP] = "up", [E_DEAF] = "deaf",
 	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_DRAIN] = "drain", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
-	[E_REPLAY] = "replay",
+	[E_REPLAY] = "replay", [E_SETTLE] = "settle",
 };
 
 void event_print(const struct event *e)

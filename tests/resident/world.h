@@ -187,6 +187,7 @@ enum event_kind {
 	E_TALK,	   /* conversations with nodes go on */
 	E_REPLAY,  /* a: chunk | another << 8, b: windows: an earlier start touched these */
 	E_DRAIN,   /* a: node: it is to be drained, and no other; b: 0: nor it */
+	E_SETTLE,  /* the client is to have all of it; or, if that is under way, is not to */
 	EVENTS
 };
 
@@ -244,6 +245,7 @@ struct world {
 	bool block_used[W_BLOCKS]; /* of the heap */
 	_Alignas(16) uint8_t block[W_BLOCKS][GVM_CHUNK_PAGES * sizeof(XXH128_hash_t)];
 	uint64_t due;	    /* as residents_tick() said last */
+	struct resident_io settle;
 	uint32_t kill_in, kill_next; /* the worker dies at so many calls from now; 0: it does not */
 	bool race;
 	uint32_t shorts;
@@ -257,6 +259,9 @@ struct world {
 	uint64_t took;	    /* world_takes() before the event */
 	const char *wrong; /* found by an event; check.c finds the rest */
 };
+
+/* What a page would be read as without gvmfs is its truth. */
+bool world_is_whole(void);
 
 extern struct world world;
 extern bool world_trace;

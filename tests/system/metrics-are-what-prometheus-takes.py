@@ -56,7 +56,7 @@ def is_all_there(l, mount, node):
     names = {name for name, _ in found}
     for kind, lines in (("mount", mount.stats()), ("region", mount.stats("ram")), ("node", node.stats())):
         # (Those of whom a process is, and of which epoch, are no measure of anything.)
-        for line in lines.keys() - {"worker_pid", "attached_epoch"}:
+        for line in lines.keys() - {"worker_pid", "attached_epoch", "client_pid", "settle_bytes"}:
             line = {"nodes_up": "nodes_connected", "region_nodes": "nodes", "fast": "fast_path", "local_bytes": "budget_bytes",
                     "rx_bytes": "received_bytes", "tx_bytes": "sent_bytes", "uptime_ns": "uptime_seconds"}.get(line, line)
             expect({"gvm_%s_%s" % (kind, line), "gvm_%s_%s_total" % (kind, line)} & names, "nothing of %s's %s", kind, line)

@@ -32,7 +32,7 @@ static const struct {
 	unsigned fds_min, fds_max;
 	bool seq, address, offset, bytes, page_bytes, error, text;
 } types[] = {
-	[GVM_ATTACH_HELLO] = {GVM_ATTACH_TO_GVMFS, 1, 1, .offset = true, .bytes = true},
+	[GVM_ATTACH_HELLO] = {GVM_ATTACH_TO_GVMFS, 1, 1, .seq = true, .offset = true, .bytes = true},
 	[GVM_ATTACH_WELCOME] = {GVM_ATTACH_TO_CLIENT, 2, 3, .bytes = true},
 	[GVM_ATTACH_REFUSE] = {GVM_ATTACH_TO_CLIENT, 0, 0, .error = true, .text = true},
 	[GVM_ATTACH_READY] = {GVM_ATTACH_TO_GVMFS, 1, 1, .address = true, .offset = true,
@@ -43,6 +43,8 @@ static const struct {
 	[GVM_ATTACH_PIN_ALL] = {GVM_ATTACH_TO_GVMFS, 0, 0, .text = true},
 	[GVM_ATTACH_ABORT] = {GVM_ATTACH_TO_CLIENT, 0, 0, .text = true},
 	[GVM_ATTACH_DETACHED] = {.to = GVM_ATTACH_TO_GVMFS},
+	[GVM_ATTACH_SETTLE] = {GVM_ATTACH_TO_CLIENT, 1, 1},
+	[GVM_ATTACH_SETTLED] = {.to = GVM_ATTACH_TO_GVMFS},
 };
 
 #define TYPES (sizeof(types) / sizeof(types[0]))

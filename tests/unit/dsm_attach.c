@@ -139,6 +139,14 @@ static void tell_type(enum gvm_attach_type type, const char *text)
 	tell(&msg, sizeof(msg), NULL, 0);
 }
 
+/* The memory, for good. */
+static void tell_settle(void)
+{
+	struct gvm_attach_msg msg = of_type(GVM_ATTACH_SETTLE);
+
+	tell(&msg, sizeof(msg), &c.memfd, 1);
+}
+
 static void tell_zap(uint64_t seq, uint64_t offset, uint64_t bytes)
 {
 	struct gvm_attach_msg msg = of_type(GVM_ATTACH_ZAP);
@@ -559,6 +567,34 @@ static void zapped_memory_comes_back(void)
 	CHECK_EQ(fds_open(), before);
 }
 
+static void a_settled_guest_needs_nobody(void)
+{
+	const struct gvm_attach_msg settled = of_type(GVM_ATTACH_SETTLED);
+	int again;
+
+	attach_for_real();
+	touch_served(3 * PAGE + 5, false);
+	again = fcntl(c.ram.fd, F_DUPFD_CLOEXEC, 0);
+	tell_zap(7, 0, M);
+	tell_settle();
+	hear_zapped(7);
+	CHECK_EQ(hear(&settled), -1);
+	hear_end();
+	CHECK(!dsm_ram_covers(c.ram.host, 1));
+	/* Nobody serves these: what was dropped from the page tables, and what was never there. */
+	CHECK_EQ(c.ram.host[3 * PAGE + 5], 42);
+	c.ram.host[5 * PAGE] = 17;
+	CHECK_EQ(memfd_byte(5 * PAGE), 17);
+	/* A hole by any descriptor of the file is one in the memory. */
+	CHECK_EQ(fallocate(c.ram.fd, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 3 * PAGE, PAGE), 0);
+	CHECK_EQ(fallocate(again, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, 5 * PAGE, PAGE), 0);
+	CHECK_EQ(c.ram.host[3 * PAGE + 5] | c.ram.host[5 * PAGE], 0);
+	close(again);
+	CHECK_EQ(dsm_ram_detach(c.ram.host, RAM_BYTES), 0);
+	CHECK(accessible(c.ram.host));
+	client_free();
+}
+
 static void the_mode_decides_what_a_failure_is(void)
 {
 	static const int want[] = {0, 0, -ENOENT, -EINVAL};
@@ -765,6 +801,7 @@ static const struct check_test tests[] = {
 	{"garbage-is-refused", garbage_is_refused},
 	{"a-welcome-has-to-fit", a_welcome_has_to_fit},
 	{"zapped-memory-comes-back", zapped_memory_comes_back},
+	{"a-settled-guest-needs-nobody", a_settled_guest_needs_nobody},
 	{"the-mode-decides-what-a-failure-is", the_mode_decides_what_a_failure_is},
 	{"the-descriptor-is-a-new-one", the_descriptor_is_a_new_one},
 	{"all-is-pinned-now-and-later", all_is_pinned_now_and_later},

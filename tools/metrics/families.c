@@ -106,6 +106,8 @@ const struct metrics_family metrics_families[] = {
 	 "Chunks with faults that wait for room or for memory"},
 	{REGION, "memory_short", "memory_short", METRICS_GAUGE,
 	 "Whether a client's memory group is at its limit"},
+	{REGION, "settling", "settling", METRICS_GAUGE, "Whether all of the region is being fetched, for a guest to need gvmfs no more"},
+	{REGION, "settled", "settled", METRICS_GAUGE, "Whether the region's guest has all of it, and needs gvmfs no more"},
 	{REGION, "replicas", "replicas", METRICS_GAUGE, "Copies of each chunk"},
 	{REGION, "slots", "slots", METRICS_GAUGE, "Slots of the region's table"},
 	{REGION, "slots_degraded", "slots_degraded", METRICS_GAUGE, "Slots of the region with too few copies"},

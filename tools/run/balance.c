@@ -36,6 +36,7 @@ static struct {
 	uint64_t missed[REGIONS_MAX];  /* as last seen */
 	bool read[REGIONS_MAX];	       /* it was seen before */
 	bool by_hand[REGIONS_MAX];     /* the user has set its budget */
+	_Atomic(char *) settled[REGIONS_MAX]; /* paths of those that were, from the first on */
 	unsigned count;
 	struct run_demand demand;
 	struct run_demand_reading reading; /* misses: of all regions since the start */
@@ -161,7 +162,27 @@ static bool demand_follow(void)
 	return all.local_bytes != was;
 }
 
-/* A region that gvmfs does not tell of is gone. */
+bool run_balance_settled(const char *path)
+{
+	for (unsigned i = 0; i < REGIONS_MAX && all.settled[i]; i++)
+		if (strcmp(all.settled[i], path) == 0)
+			return true;
+	return false;
+}
+
+static void settled_note(const char *path)
+{
+	unsigned i = 0;
+
+	if (run_balance_settled(path))
+		return;
+	while (i < REGIONS_MAX && all.settled[i])
+		i++;
+	if (i < REGIONS_MAX)
+		all.settled[i] = strdup(path);
+}
+
+/* A region that gvmfs does not tell of is gone; one that was settled is as good as that. */
 static bool region_read(unsigned i)
 {
 	static char text[FSSTATS_TEXT];
@@ -171,6 +192,10 @@ static bool region_read(unsigned i)
 	if (fsstats_read(all.path[i], text))
 		return false;
 	s->resident_bytes = fsstats_get(text, "resident_bytes");
+	if (fsstats_get(text, "settled")) {
+		settled_note(all.path[i]);
+		return false;
+	}
 	misses = fsstats_misses(text);
 	if (!all.read[i] || misses < all.missed[i])
 		all.missed[i] = misses;

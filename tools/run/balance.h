@@ -34,5 +34,7 @@ void run_balance_mapped(uint64_t bytes);
  * local) is left as it is, and the others share what remains. */
 void run_balance_watch(pid_t qemu);
 void run_balance_end(void);
+/* Whether the guest of a region was seen to need it no more (gvm region settle). */
+bool run_balance_settled(const char *path);
 
 #endif

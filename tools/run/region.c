@@ -269,7 +269,7 @@ int run_region_close(struct run_region *r)
 		if (unlink(r->path) && errno != ENOENT)
 			say("%s could not be removed: %s%s", r->path, strerror(errno),
 			    remains(r, errno));
-	} else if (fsync(r->fd)) {
+	} else if (!r->settled && fsync(r->fd)) {
 		rc = -errno;
 		say("%s: not all of the guest's memory was written back: %s%s", r->path,
 		    strerror(errno), advice(rc));

@@ -476,10 +476,12 @@ static int run(struct run *r)
 	status = qemu_run(r);
 	if (status < 0)
 		return status;
-	for (unsigned i = 0; i < r->regions; i++)
-		r->region[i].keep |= r->name || r->keep;
 	for (unsigned i = 0; i < r->regions; i++) {
-		if (r->region[i].keep)
+		r->region[i].keep |= r->name || r->keep;
+		r->region[i].settled = run_balance_settled(r->region[i].path);
+	}
+	for (unsigned i = 0; i < r->regions; i++) {
+		if (r->region[i].keep && !r->region[i].settled)
 			fsync(r->region[i].fd); /* it counts too; an error is said when it is closed */
 	}
 	run_figures_say(&r->figures, r->oom_kills);

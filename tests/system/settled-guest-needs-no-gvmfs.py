@@ -1,0 +1,103 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""gvm region settle: all of a guest comes to this host, though its budget is a fraction; a signal in the middle leaves
+everything as it was. Afterwards gvmfs and the node are killed, and the guest goes on: a program that checks each byte and
+punches holes by its file, and Linux in an unmodified QEMU."""
+
+import os
+import signal
+
+import guest
+import lab
+from lab import expect, program, wait_for
+from mapper import Mapper
+from remote import Mount, Node
+
+MIB = 1 << 20
+SIZE, BUDGET = 32 * MIB, 4 * MIB
+RAM = 96
+
+
+def settle(l, region, *options, status=0):
+    return l.run(program("gvm"), "region", "settle", *options, region, status=status)
+
+
+def taken_back(l, mount, node, client, region):
+    """The node does not answer, so that it is under way when the signal comes."""
+    node.stop()
+    run = l.start("settle", program("gvm"), "region", "settle", region)
+    wait_for("it is under way", lambda: mount.stats("ram")["settling"])
+    said = l.run(program("gvm"), "stat", region)
+    expect("all of it is being fetched" in said, "gvm stat says %s", said)
+    expect("under way already" in settle(l, region, status=1), "two at once")
+    run.signal(signal.SIGINT)
+    expect(run.wait(20) == 1 and "goes on as before" in run.log(), "it says %s", run.log())
+    node.go_on()
+    stats = mount.stats("ram")
+    expect(stats["fast"] and not stats["settling"] and not stats["settled"], "after a signal: %s", stats)
+    client.do("check", 0, SIZE, 1)
+    wait_for("the budget holds again", lambda: mount.stats("ram")["resident_bytes"] <= BUDGET)
+
+
+def mapper(l, mount, node):
+    region = mount.region("ram", SIZE)
+    expect("not on the fast path" in settle(l, region, status=1), "a region that is not mapped")
+    client = Mapper(l, region)
+    mount.budget("ram", BUDGET)
+    client.do("fill", 0, SIZE, 1)
+    client.do("punch", 4 * MIB, MIB)
+    client.do("fill", 4 * MIB, MIB, 1)
+    taken_back(l, mount, node, client, region)
+    said = settle(l, region)
+    expect("needs gvmfs no more" in said and "still hold" in said, "it says %s", said)
+    stats = mount.stats("ram")
+    expect(stats["settled"] and not stats["fast"] and not stats["failed"] and not stats["opens"], "stats: %s", stats)
+    expect("settled" in l.run(program("gvm"), "region", "list", mount.path), "the list does not say so")
+    expect("settled already" in settle(l, region), "the second time")
+    try:
+        os.close(os.open(region, os.O_RDONLY))
+        raise lab.Failure("what the nodes have can be read as if it were the guest's memory")
+    except OSError:
+        pass
+    return client
+
+
+def goes_on(client):
+    client.do("check", 0, SIZE, 1)
+    client.do("fill", 8 * MIB, 8 * MIB, 2)
+    client.do("punch", 16 * MIB, MIB)
+    client.do("check", 8 * MIB, 8 * MIB, 2)
+    client.do("byte", 17 * MIB, MIB, 7)
+    client.do("check", 0, 8 * MIB, 1)
+    client.do("check", 18 * MIB, SIZE - 18 * MIB, 1)
+
+
+def test(l):
+    node = Node(l, "256M")
+    mount = Mount(l, [node])
+    client = mapper(l, mount, node)
+    run = l.start("qemu", *guest.command("fill", "%dM" % RAM, "-object",
+                                         "memory-backend-file,id=ram,size=%dM,mem-path=%s,share=on"
+                                         % (RAM, mount.region("guest", RAM * MIB)),
+                                         "-machine", "memory-backend=ram", job="fill", percent=60, rounds=3),
+                  env={"LD_PRELOAD": program("libgvm-preload.so"), "GVM_MODE": "uffd"})
+    mount.budget("guest", RAM * MIB // 4)
+    run.says(r"^gvm-fill: .* available", 60)
+    wait_for("some of it has gone", lambda: mount.stats("guest")["evictions"])
+    settle(l, mount.file("guest"))
+    expect(run.running(), "it was over before it was settled")
+    l.run(program("gvm"), "region", "delete", mount.file("ram"))
+    wait_for("the nodes have given back what they had", lambda: node.stats()["regions"] == 1)
+    # The supervisor first, which would start another worker.
+    worker = mount.stats()["worker_pid"]
+    mount.process.signal(signal.SIGKILL)
+    os.kill(worker, signal.SIGKILL)
+    node.kill()
+    mount.process.wait(10)
+    l.run("umount", "-l", mount.path)
+    goes_on(client)
+    client.end()
+    guest.verdict(run, 120)
+
+
+lab.main(test)
