@@ -3,14 +3,17 @@
 """gvm metrics tells Prometheus all that gvm stat and gvm node count, and how long users wait, in a text to which promtool has no
 objection, whatever regions are called; the dashboard for Grafana asks for nothing else; what does not answer is told as such; the text is printed, is in a file that is
 replaced as a whole, or is served over HTTP, where a scraper that says nothing holds nobody up, nor
-a server that is started again."""
+a server that is started again. There is a page with the same for a browser on this host, if it is asked for."""
 
+import json
 import os
 import re
 import signal
 import socket
 import stat
 import subprocess
+import urllib.parse
+import xml.etree.ElementTree
 
 import lab
 from lab import children, expect, program, wait_for
@@ -179,12 +182,56 @@ def is_served(l, mount):
     expect("beyond" in l.run(program("gvm"), "metrics", "--listen", "0.0.0.0:9477", status=1), "it listens to all")
 
 
+def status(head):
+    return int(head.split()[1])
+
+
+def is_a_page(l, mount):
+    """As a browser asks for it: nothing in it is of others, or for others."""
+    to, where = ("127.0.0.1", 9478), "127.0.0.1:9478"
+
+    def ask(path, host="localhost:9478"):
+        return get(to, b"GET %s HTTP/1.1\r\nHost: %s\r\n\r\n" % (path.encode(), host.encode()))
+    server = l.start("page", program("gvm"), "metrics", "--mount", mount.path, "--listen", where, "--page")
+
+    def answers():
+        try:
+            return status(ask("/")[0]) == 200
+        except OSError:
+            return False
+    wait_for("it listens", answers)
+    for path, kind in (("/", "text/html"), ("/page.css", "text/css"), ("/page.js", "text/javascript")):
+        head, body = ask(path)
+        expect(status(head) == 200 and "Content-Type: " + kind in head and "default-src 'none'" in head, "%s: %s", path, head)
+        expect(len(body) > 300 and "//" not in re.sub(r"^// .*", "", body, flags=re.M), "%s names another host: %s", path, body)
+        expect(not re.search(r"\son\w+=|innerHTML|style=|eval", body), "%s has what may run what it shows", path)
+    shown, = json.loads(ask("/state.json")[1])["mounts"]
+    regions = {region["name"]: region for region in shown["regions"]}
+    expect(shown["path"] == mount.path and shown["nodes"][0]["figures"]["held_bytes"] > 0, "%s", shown)
+    expect(regions["read"]["size_bytes"] == 4 << 20 and regions["read"]["counters"]["chunks_written"] > 0, "%s", regions["read"])
+    expect(SEEN.replace('\\"', '"').replace("\\\\", "\\").replace("\\n", "\n") in regions, "a name: %s", list(regions))
+    drawn = "/map.svg?" + urllib.parse.urlencode({"mount": mount.path, "region": "read", "at": 1})
+    head, body = ask(drawn)
+    expect(status(head) == 200 and xml.etree.ElementTree.fromstring(body).tag.endswith("svg"), "%s", head)
+    strange = urllib.parse.urlencode({"mount": mount.path, "region": "../" + os.path.basename(mount.path) + "/read"})
+    for path in ("/x", "/map.svg", "/map.svg?region=read", "/map.svg?mount=%2&region=read", "/map.svg?" + strange):
+        expect(status(ask(path)[0]) == 404, "%s is there", path)
+    for path in ("/", "/state.json", drawn):
+        expect(status(ask(path, "evil.example")[0]) == 421 and status(ask(path, "127.evil.example")[0]) == 421,
+               "%s is for whoever has a name point here", path)
+    expect(status(ask("/metrics", "evil.example")[0]) == 200, "a proxy may ask for metrics")
+    server.signal(signal.SIGTERM)
+    server.succeed(20)
+    l.run(program("gvm"), "metrics", "--page", status=2)
+
+
 def test(l):
     node = Node(l, "128M")
     mount = Mount(l, [node])
     is_all_there(l, mount, node)
     is_a_file(l, mount)
     is_served(l, mount)
+    is_a_page(l, mount)
     found = judged(told("--mount", mount.path, "--mount", l.folder, "--node", "1.2.3", status=1))
     expect(found["gvm_mount_up", 'mount="%s"' % l.folder] == 0 and found["gvm_node_up", 'node="1.2.3"'] == 0, "%s", found)
 

@@ -205,6 +205,7 @@ class Reader:
             (r"gvm status", self.status),
             (r"gvm top", self.top),
             (r"gvm map /mnt/gvm/win10", self.map),
+            (r"gvm metrics --listen .* --page", lambda *_: None),  # by metrics-are-what-prometheus-takes
             (r"gvm node --key gvm.key 10.0.0.2:9999", self.node_stat),
             (r"gvm doctor --key gvm.key 10.0.0.2:9999", self.examine),
         ]

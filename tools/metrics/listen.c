@@ -120,37 +120,76 @@ static void all_send(int fd, const char *text, size_t bytes)
 	}
 }
 
-static void answer(int fd, const char *status, const char *body, size_t bytes)
+static void answer_send(int fd, const char *status, const char *type, const char *body, size_t bytes)
 {
-	char head[256];
+	char head[512];
 	int n = snprintf(head, sizeof(head),
-			 "HTTP/1.1 %s\r\nContent-Type: text/plain; version=0.0.4; charset=utf-8\r\n"
-			 "Content-Length: %zu\r\nConnection: close\r\n\r\n",
-			 status, bytes);
+			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\nCache-Control: no-store\r\n"
+			 "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
+			 "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\r\n",
+			 status, type, bytes);
 
 	all_send(fd, head, (size_t)n);
 	all_send(fd, body, bytes);
 }
 
-static void scraper_serve(int fd, int (*make)(FILE *f, void *arg), void *arg)
+/* The path of a GET, within the request; NULL: it is another. */
+static char *request_path(char *request)
 {
-	static const char none[] = "The metrics are at /metrics.\n";
-	char request[REQUEST_BYTES], *body = NULL;
+	char *path = request + 4, *end = strpbrk(path, " \r\n");
+
+	if (strncmp(request, "GET ", 4) || !end)
+		return NULL;
+	*end = '\0';
+	return path;
+}
+
+static bool host_is_local(const char *request)
+{
+	const char *host = strcasestr(request, "\r\nHost:");
+	size_t n;
+
+	if (!host)
+		return false;
+	host += strlen("\r\nHost:");
+	host += strspn(host, " \t");
+	n = *host == '[' ? strcspn(host, "]\r") + 1 : strcspn(host, ": \t\r");
+	return (n == 9 && !strncasecmp(host, "localhost", n)) || (n == 5 && !strncmp(host, "[::1]", n)) ||
+	       (!strncmp(host, "127.", 4) && strspn(host, "0123456789.") == n);
+}
+
+static void scraper_serve(int fd, bool unix_socket, metrics_answer *answer, void *arg)
+{
+	static const char none[] = "The metrics are at /metrics.\n", other[] = "This is for the host itself.\n";
+	static const char failed[] = "This cannot be had now.\n", plain[] = "text/plain; charset=utf-8";
+	const char *type = "text/plain; version=0.0.4; charset=utf-8";
+	char request[REQUEST_BYTES], *body = NULL, *path;
 	size_t bytes = 0;
+	bool local;
 	FILE *f;
+	int rc;
 
 	if (!request_read(fd, request))
 		return;
-	if (strncmp(request, "GET /metrics ", 13) && strncmp(request, "GET /metrics?", 13)) {
-		answer(fd, "404 Not Found", none, strlen(none));
-		return;
-	}
+	local = unix_socket || host_is_local(request);
+	path = request_path(request);
+	if (path && !strncmp(path, "/metrics?", 9))
+		path[8] = '\0';
+	local |= path && !strcmp(path, "/metrics");
 	f = open_memstream(&body, &bytes);
-	if (f) {
-		make(f, arg); /* what does not answer is in the text as such */
-		if (fclose(f) == 0)
-			answer(fd, "200 OK", body, bytes);
-	}
+	if (!f)
+		return;
+	rc = path ? answer(arg, path, f, &type) : -ENOENT;
+	if (fclose(f))
+		rc = -ENOMEM;
+	if (rc == -ENOENT)
+		answer_send(fd, "404 Not Found", plain, none, strlen(none));
+	else if (!local)
+		answer_send(fd, "421 Misdirected Request", plain, other, strlen(other));
+	else if (rc)
+		answer_send(fd, "503 Service Unavailable", plain, failed, strlen(failed));
+	else
+		answer_send(fd, "200 OK", type, body, bytes);
 	free(body);
 }
 
@@ -170,7 +209,8 @@ static int where_open(const char *where)
 struct server {
 	int fd, signals;
 	sigset_t before;
-	int (*make)(FILE *f, void *arg);
+	bool unix_socket;
+	metrics_answer *answer;
 	void *arg;
 	pid_t scraper[SCRAPERS]; /* 0: free */
 };
@@ -201,7 +241,7 @@ static void scraper_take(struct server *s, pid_t *place)
 		close(s->fd);
 		close(s->signals);
 		sigprocmask(SIG_SETMASK, &s->before, NULL);
-		scraper_serve(fd, s->make, s->arg);
+		scraper_serve(fd, s->unix_socket, s->answer, s->arg);
 		_exit(0);
 	}
 	if (*place < 0)
@@ -229,9 +269,9 @@ static void server_run(struct server *s)
 			kill(s->scraper[i], SIGKILL);
 }
 
-int metrics_listen(const char *where, int (*make)(FILE *f, void *arg), void *arg)
+int metrics_listen(const char *where, metrics_answer *answer, void *arg)
 {
-	struct server s = {.fd = where_open(where), .make = make, .arg = arg};
+	struct server s = {.fd = where_open(where), .unix_socket = !strncmp(where, "unix:", 5), .answer = answer, .arg = arg};
 	sigset_t ends;
 
 	if (s.fd < 0)
@@ -244,7 +284,7 @@ int metrics_listen(const char *where, int (*make)(FILE *f, void *arg), void *arg
 	s.signals = signalfd(-1, &ends, SFD_CLOEXEC);
 	if (s.signals >= 0)
 		server_run(&s);
-	if (!strncmp(where, "unix:", 5))
+	if (s.unix_socket)
 		unlink(where + 5);
 	close(s.fd);
 	close(s.signals);

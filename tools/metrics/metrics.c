@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * gvm metrics - what gvmfs, memory nodes and the kernel module count, for Prometheus: as a text, as a file for the textfile collector of
- * node_exporter, or over HTTP.
+ * node_exporter, or over HTTP, there with a page for people (page.c).
  *
  * This is a process of its own. Neither gvmfs nor a node serves HTTP: what guests wait for is asked only what gvm stat and
  * gvm node ask, and a scraper that stands still holds nobody up.
@@ -9,6 +9,7 @@
 #include "gather.h"
 #include "listen.h"
 #include "memnode/file.h"
+#include "page.h"
 #include "tools/gvm.h"
 #include "tools/mounts.h"
 #include "tools/say.h"
@@ -25,9 +26,9 @@
 static const char help_text[] =
 	"usage: gvm metrics [OPTION ...]\n"
 	"\n"
-	"Prints what gvmfs, memory nodes and the kernel module count, as Prometheus takes\n"
-	"it: of the mounts and nodes that are named; of all mounts of this host, and the\n"
-	"module if it is loaded, where none is.\n"
+	"Prints what gvmfs, memory nodes and the kernel module count, as Prometheus\n"
+	"takes it: of the mounts and nodes that are named; where none is, of all mounts\n"
+	"of this host, and of the module if it is loaded.\n"
 	"\n"
 	"  --mount DIR     a mount; may stand several times\n"
 	"  --node ADDRESS  a memory node; may stand several times\n"
@@ -37,12 +38,14 @@ static const char help_text[] =
 	"  --output FILE   write it to FILE, which is replaced as a whole: a file *.prom\n"
 	"                  for the textfile collector of node_exporter\n"
 	"  --listen WHERE  answer GET /metrics there: unix:PATH, or 127.0.0.1:PORT\n"
+	"  --page          with --listen: at / is a page for a browser, which shows what\n"
+	"                  gvm top and gvm map show, as it happens\n"
 	"  --help          show this text\n";
 
 struct asked {
 	const char **mounts, **nodes;
 	unsigned mount_count, node_count;
-	bool dsm;
+	bool dsm, page;
 	struct gvm_conn_opts opts;
 	const char *output, *listen;
 };
@@ -147,6 +150,18 @@ static int file_write(struct asked *a)
 	return status | (rc != 0);
 }
 
+/* What does not answer is in the text as such. */
+static int answer(void *arg, const char *path, FILE *f, const char **type)
+{
+	struct asked *a = arg;
+	struct metrics_page page = {(char *const *)a->mounts, a->mount_count, &a->opts};
+
+	if (strcmp(path, "/metrics"))
+		return a->page ? metrics_page_answer(&page, path, f, type) : -ENOENT;
+	text_make(f, a);
+	return 0;
+}
+
 static int key_load(struct asked *a, const char *path, uint8_t **key)
 {
 	int rc = path ? gvm_key_load(path, key, &a->opts.key_bytes) : 0;
@@ -164,7 +179,7 @@ static int metrics_run(struct asked *a, const char *key_path)
 
 	if (key_load(a, key_path, &key))
 		return 1;
-	status = a->listen ? metrics_listen(a->listen, text_make, a) : a->output ? file_write(a) : text_make(stdout, a);
+	status = a->listen ? metrics_listen(a->listen, answer, a) : a->output ? file_write(a) : text_make(stdout, a);
 	free(key);
 	return status;
 }
@@ -178,6 +193,7 @@ static int command_line(struct asked *a, int argc, char **argv)
 					      {"tls", no_argument, NULL, 't'},
 					      {"output", required_argument, NULL, 'o'},
 					      {"listen", required_argument, NULL, 'l'},
+					      {"page", no_argument, NULL, 'p'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	const char *key_path = NULL;
@@ -207,6 +223,9 @@ static int command_line(struct asked *a, int argc, char **argv)
 		case 'l':
 			a->listen = optarg;
 			break;
+		case 'p':
+			a->page = true;
+			break;
 		case 'h':
 			fputs(help_text, stdout);
 			return 0;
@@ -214,7 +233,7 @@ static int command_line(struct asked *a, int argc, char **argv)
 			return EXIT_USAGE;
 		}
 	}
-	if (optind < argc || (a->output && a->listen)) {
+	if (optind < argc || (a->output && a->listen) || (a->page && !a->listen)) {
 		fputs(help_text, stderr);
 		return EXIT_USAGE;
 	}

@@ -87,6 +87,18 @@ bool top_nodes_pending(const struct top_nodes *nodes)
 	return false;
 }
 
+void top_nodes_wait(struct top_nodes *nodes, const struct top_sample *s, uint64_t patience_ns)
+{
+	uint64_t until_ns = gvm_now_ns() + patience_ns;
+	struct pollfd p[TOP_NODES_MAX];
+
+	top_nodes_ask(nodes, s);
+	while (top_nodes_pending(nodes) && gvm_now_ns() < until_ns) {
+		poll(p, top_nodes_poll(nodes, p, TOP_NODES_MAX), 100);
+		top_nodes_process(nodes);
+	}
+}
+
 const struct top_asked *top_nodes_find(const struct top_nodes *nodes, const char *address)
 {
 	for (unsigned i = 0; i < nodes->count; i++)

@@ -36,6 +36,8 @@ unsigned top_nodes_poll(const struct top_nodes *nodes, struct pollfd *fds, unsig
 void top_nodes_process(struct top_nodes *nodes);
 /* Whether a question has not ended. */
 bool top_nodes_pending(const struct top_nodes *nodes);
+/* Asks them, and waits for their answers, no longer than that. */
+void top_nodes_wait(struct top_nodes *nodes, const struct top_sample *sample, uint64_t patience_ns);
 /* NULL: it is not asked. */
 const struct top_asked *top_nodes_find(const struct top_nodes *nodes, const char *address);
 void top_nodes_close(struct top_nodes *nodes);

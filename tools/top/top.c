@@ -44,18 +44,6 @@ struct wanted {
 	unsigned count;
 };
 
-static void nodes_wait(struct top_nodes *nodes, const struct top_sample *s)
-{
-	uint64_t until_ns = gvm_now_ns() + NODES_WAIT_NS;
-	struct pollfd p[TOP_NODES_MAX];
-
-	top_nodes_ask(nodes, s);
-	while (top_nodes_pending(nodes) && gvm_now_ns() < until_ns) {
-		poll(p, top_nodes_poll(nodes, p, TOP_NODES_MAX), 100);
-		top_nodes_process(nodes);
-	}
-}
-
 static void widen(size_t *columns, size_t needed)
 {
 	if (needed > *columns)
@@ -95,7 +83,7 @@ static int batch_run(const struct wanted *w)
 	int status = 0;
 
 	if (now)
-		nodes_wait(&nodes, now);
+		top_nodes_wait(&nodes, now, NODES_WAIT_NS);
 	for (long i = 0; i < w->batch && now; i++) {
 		nanosleep(&pause, NULL);
 		top_sample_free(before);
@@ -103,7 +91,7 @@ static int batch_run(const struct wanted *w)
 		now = top_sample_take(w->paths, w->count);
 		if (!now)
 			break;
-		nodes_wait(&nodes, now);
+		top_nodes_wait(&nodes, now, NODES_WAIT_NS);
 		top_view_all(&lines, &(struct top_moment){now, before, &nodes, columns_of(now)}, w->sort);
 		if (i)
 			putchar('\n');
