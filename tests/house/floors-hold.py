@@ -77,7 +77,7 @@ FLOORS = {
         "vcpu_io vcpu_irq vcpu_machine vcpu_life", "vcpu_irq_kvm", "vcpu_node",
     ],
     "tools": [
-        "gvm.h", "say fsstats meminfo mounts program memcg_hold node_figures utf8", "json_out", "waits",
+        "gvm.h", "say fsstats meminfo mounts program memcg_hold node_figures utf8", "json_out xml", "waits",
         "memcg giantvm run/fast",
         "bench/stop bench/bench_file bench/sizes bench/data bench/link bench/swap_area", "bench/report", "bench/codec bench/child bench/command bench/exchange", "bench/node",
         "bench/loads bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client", "bench/budget",
@@ -93,7 +93,7 @@ FLOORS = {
         "map/state", "map/draw", "map/map", "metrics/families metrics/listen metrics/page_parts", "metrics/exposition",
         "node_regions node_add node_list region_auto region_file region_list region_settle", "top/sample", "top/nodes top/sampler",
         "metrics/gather metrics/page", "metrics/metrics",
-        "top/view", "top/screen", "top/top",
+        "top/view", "top/picture top/screen", "top/top",
         "node region stat status",
         "gvm",
     ],

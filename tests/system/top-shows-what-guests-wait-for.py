@@ -13,6 +13,7 @@ import signal
 import struct
 import subprocess
 import termios
+import xml.etree.ElementTree
 
 import lab
 from lab import children, expect, program, wait_for
@@ -222,6 +223,18 @@ def plain(l, mount, node):
     l.run(program("gvm"), "top", "--batch", "1", "--interval", "0.1", l.folder, status=1)
 
 
+def drawn(l, mount):
+    """As a picture: the same lines, each as long as its characters are."""
+    path = l.path("top.svg")
+    l.run(program("gvm"), "top", "--svg", path, "--interval", "0.5", mount.path)
+    lines = [element for element in xml.etree.ElementTree.parse(path).getroot() if element.tag.endswith("text")]
+    said = "\n".join(line.text for line in lines)
+    expect(re.search(r"^REGION .* STATE$", said, re.M) and re.search(r"^ram .* fast$", said, re.M), "%s", said)
+    expect(all(abs(float(line.get("textLength")) - 8.4 * len(line.text)) < 0.1 for line in lines), "its columns are askew")
+    l.run(program("gvm"), "top", "--svg", path, "--batch", "1", mount.path, status=2)
+    l.run(program("gvm"), "top", "--svg", l.path("no/top.svg"), "--interval", "0.1", mount.path, status=1)
+
+
 def test(l):
     node = Node(l, "128M")
     mount = Mount(l, [node])
@@ -235,6 +248,7 @@ def test(l):
         keys_and_sizes(l, mount, node)
         ends_by_signals(l, mount)
         plain(l, mount, node)
+        drawn(l, mount)
         stands_still(l, mount)
     finally:
         reader.close()

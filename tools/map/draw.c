@@ -4,10 +4,9 @@
 
 #include "gvmfs/state/record.h"
 #include "memnode/size.h"
-#include "tools/utf8.h"
+#include "tools/xml.h"
 
 #include <inttypes.h>
-#include <string.h>
 
 #define UPPER_HALF "\xe2\x96\x80"
 #define BAR	   20u /* columns, of a node's part */
@@ -138,22 +137,6 @@ void map_print(FILE *f, const char *name, const struct map_state *s, unsigned co
 #define SVG_CELL    7u
 #define SVG_TEXT    18u
 
-/* Text within XML: what would be markup is escaped, and a character that XML does not allow is a question mark. */
-static void text_escape(FILE *f, const char *text)
-{
-	for (unsigned n; *text; text += n ? n : 1) {
-		n = utf8_bytes(text);
-		if (*text == '<')
-			fputs("&lt;", f);
-		else if (*text == '&')
-			fputs("&amp;", f);
-		else if (n == 1 && ((unsigned char)*text < ' ' || *text == 0x7f))
-			fputc('?', f);
-		else
-			fwrite(n ? text : UTF8_REPLACEMENT, 1, n ? n : strlen(UTF8_REPLACEMENT), f);
-	}
-}
-
 /* Neighbours of one kind are one rectangle. */
 static void row_svg(FILE *f, const struct map_state *s, const struct grid *g, unsigned row)
 {
@@ -205,7 +188,7 @@ static unsigned nodes_svg(FILE *f, const struct map_state *s, unsigned y)
 
 		fprintf(f, "<rect x=\"0\" y=\"%u\" width=\"%" PRIu64 "\" height=\"12\" fill=\"#1f77b4\"/><text x=\"170\" y=\"%u\">%s%s on ",
 			y - 11, chunks * 160 / most, y, counts[MAP_UNKNOWN] ? "at most " : "", size_text(chunks * GVM_CHUNK_BYTES, size));
-		text_escape(f, s->nodes[i]);
+		xml_text(f, s->nodes[i]);
 		fputs("</text>\n", f);
 		y += SVG_TEXT;
 	}
@@ -226,7 +209,7 @@ void map_svg(FILE *f, const char *name, const struct map_state *s)
 	fprintf(f, "<svg xmlns=\"http://www.w3.org/2000/svg\" width=\"%u\" height=\"%u\" font-family=\"sans-serif\" font-size=\"13\">\n"
 		   "<rect width=\"100%%\" height=\"100%%\" fill=\"#ffffff\"/>\n<text x=\"0\" y=\"%u\">",
 		SVG_COLUMNS * SVG_CELL, y + (lines + s->node_count) * SVG_TEXT + 8, SVG_TEXT);
-	text_escape(f, name);
+	xml_text(f, name);
 	fprintf(f, ": %s; each cell %s, from left to right</text>\n", size_text(s->size_bytes, size),
 		size_text(g.each * GVM_CHUNK_BYTES, each));
 	for (unsigned row = 0; row < g.rows; row++)

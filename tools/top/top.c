@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* gvm top - what guests wait for, as it happens: on a terminal (screen.c), or as plain text. */
 #include "sampler.h"
+#include "picture.h"
 #include "screen.h"
 #include "tools/gvm.h"
 #include "tools/say.h"
@@ -29,6 +30,7 @@ static const char help_text[] =
 	"  --interval S  every S seconds (default: 2; 0.1 to 3600)\n"
 	"  --key FILE    the secret shared with the nodes, to ask them\n"
 	"  --sort BY     name, faults, wait, here or write-back\n"
+	"  --svg FILE    draw it to FILE once, as SVG\n"
 	"  --tls         speak to the nodes over TLS, by that secret\n"
 	"  --help        show this text\n";
 
@@ -38,6 +40,7 @@ static const char help_text[] =
 struct wanted {
 	double interval_s;
 	long batch; /* 0: on a terminal */
+	const char *svg; /* NULL: as text */
 	enum top_sort sort;
 	struct gvm_conn_opts opts;
 	char **paths;
@@ -73,6 +76,23 @@ static int mounts_error(const struct top_sample *s)
 	return status;
 }
 
+static int picture_write(const char *path, const struct top_lines *lines, unsigned columns)
+{
+	FILE *f = fopen(path, "we");
+	bool lost = !f;
+
+	if (f) {
+		top_picture_print(f, lines, columns);
+		lost = ferror(f);
+		if (lost)
+			errno = EIO;
+		lost |= fclose(f) != 0;
+	}
+	if (lost)
+		say("%s: %s", path, strerror(errno));
+	return lost;
+}
+
 static int batch_run(const struct wanted *w)
 {
 	const struct timespec pause = {.tv_sec = (time_t)w->interval_s,
@@ -93,6 +113,10 @@ static int batch_run(const struct wanted *w)
 			break;
 		top_nodes_wait(&nodes, now, NODES_WAIT_NS);
 		top_view_all(&lines, &(struct top_moment){now, before, &nodes, columns_of(now)}, w->sort);
+		if (w->svg) {
+			status = picture_write(w->svg, &lines, columns_of(now)) | mounts_error(now);
+			break;
+		}
 		if (i)
 			putchar('\n');
 		for (unsigned l = 0; l < lines.count; l++) {
@@ -172,6 +196,9 @@ static int option_take(struct wanted *w, int c, const char **key_path)
 			return EXIT_USAGE;
 		}
 		return 0;
+	case 'v':
+		w->svg = optarg;
+		return 0;
 	case 's':
 		if (!sort_parse(optarg, &w->sort))
 			return 0;
@@ -194,6 +221,7 @@ int cmd_top(int argc, char **argv)
 					      {"interval", required_argument, NULL, 'i'},
 					      {"key", required_argument, NULL, 'k'},
 					      {"sort", required_argument, NULL, 's'},
+					      {"svg", required_argument, NULL, 'v'},
 					      {"tls", no_argument, NULL, 't'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
@@ -215,6 +243,11 @@ int cmd_top(int argc, char **argv)
 		say("--tls needs --key FILE");
 		return EXIT_USAGE;
 	}
+	if (w.svg && w.batch) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	w.batch += w.svg != NULL;
 	w.paths = argv + optind;
 	w.count = (unsigned)(argc - optind);
 	return top_run(&w, key_path);
