@@ -42,10 +42,10 @@ static void beats_unlock(void *context)
 static void beats_send(void *context, u16 to, const struct ivy_msg *m)
 {
 	struct beats *beats = context;
-	/* The list may grow meanwhile: see cluster.c, peers_create(). */
+	/* The list may change meanwhile: see cluster.c, peers_create(). */
 	struct gvm_peer *peer = to < beats->nodes ? smp_load_acquire(&beats->peers[to]) : NULL;
 
-	if (!peer)
+	if (!peer || !READ_ONCE(peer->listed))
 		return;
 	gvm_peer_queue(peer, 0, m, NULL, NULL);
 	gvm_peer_transmit_later(peer);

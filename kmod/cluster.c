@@ -26,7 +26,7 @@
 #include "params.h"
 #include "peer.h"
 #include "workers.h"
-#include "ivy/types.h"
+#include "ivy/pairs.h"
 #include "uapi/giantvm.h"
 
 #define BACKLOG 128
@@ -36,11 +36,18 @@ static int by_id(const void *a, const void *b)
 	return ((const struct giantvm_node *)a)->id - ((const struct giantvm_node *)b)->id;
 }
 
-static bool node_is_loopback(const struct giantvm_node *node)
+static struct in6_addr node_address(const struct giantvm_node *node)
 {
 	struct in6_addr address;
 
 	memcpy(&address, node->address, sizeof(address));
+	return address;
+}
+
+static bool node_is_loopback(const struct giantvm_node *node)
+{
+	struct in6_addr address = node_address(node);
+
 	return ipv6_addr_loopback(&address) ||
 	       (ipv6_addr_v4mapped(&address) && ipv4_is_loopback(address.s6_addr32[3]));
 }
@@ -63,6 +70,15 @@ static bool keys_valid(const struct giantvm_up *up)
 					      up->key_bytes <= GIANTVM_KEY_BYTES_MAX;
 }
 
+static bool node_valid(const struct giantvm_node *node)
+{
+	struct in6_addr address = node_address(node);
+
+	return node->id < GIANTVM_NODES_MAX && node->roles &&
+	       !(node->roles & ~(GIANTVM_ROLE_CPU | GIANTVM_ROLE_MEM)) && node->port &&
+	       !ipv6_addr_any(&address);
+}
+
 /* Copies the user's list, checks it, and sorts it by id. */
 static int nodes_take(const struct giantvm_up *up, struct giantvm_node **out)
 {
@@ -78,9 +94,7 @@ static int nodes_take(const struct giantvm_up *up, struct giantvm_node **out)
 		return PTR_ERR(nodes);
 	sort(nodes, up->nr_nodes, sizeof(*nodes), by_id, NULL);
 	for (i = 0; i < up->nr_nodes; i++) {
-		if (nodes[i].id >= GIANTVM_NODES_MAX || !nodes[i].roles ||
-		    nodes[i].roles & ~(GIANTVM_ROLE_CPU | GIANTVM_ROLE_MEM) ||
-		    (i && nodes[i].id == nodes[i - 1].id)) {
+		if (!node_valid(&nodes[i]) || (i && nodes[i].id == nodes[i - 1].id)) {
 			kvfree(nodes);
 			return -EINVAL;
 		}
@@ -136,25 +150,18 @@ static const struct giantvm_node *node_find(const struct giantvm_node *nodes, un
 	return bsearch(&key, nodes, nr, sizeof(*nodes), by_id);
 }
 
-/* Creates the peers that there are not yet: all of them, or none. */
+/* Creates the peers that there have never been: all of them, or none. */
 static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
-			unsigned int nr, u8 (*keys)[AUTH_BYTES])
+			unsigned int nr)
 {
-	const struct giantvm_node *self = node_find(nodes, nr, cluster->id);
 	struct gvm_peer **made = kvcalloc(nr, sizeof(*made), GFP_KERNEL);
 	unsigned int i;
 	int err = made ? 0 : -ENOMEM;
 
-	for (i = 0; i < nr && !err; i++) {
-		if (nodes[i].id == cluster->id || cluster->peers[nodes[i].id])
-			continue;
-		err = gvm_peer_create(cluster, &cluster->links, cluster->id, &nodes[i], &made[i]);
-		if (err)
-			break;
-		made[i]->digest = pair_digest(self, &nodes[i]);
-		if (cluster->auth)
-			memcpy(made[i]->key, keys[cluster->pair_keys ? i : 0], AUTH_BYTES);
-	}
+	for (i = 0; i < nr && !err; i++)
+		if (nodes[i].id != cluster->id && !cluster->peers[nodes[i].id])
+			err = gvm_peer_create(cluster, &cluster->links, cluster->id, nodes[i].id,
+					      &made[i]);
 	for (i = 0; made && i < nr; i++) {
 		if (err)
 			gvm_peer_destroy(made[i]);
@@ -163,6 +170,20 @@ static int peers_create(struct gvm_cluster *cluster, const struct giantvm_node *
 	}
 	kvfree(made);
 	return err;
+}
+
+/* There is a peer for each of the list. */
+static void peers_list(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+		       unsigned int nr, u8 (*keys)[AUTH_BYTES])
+{
+	const struct giantvm_node *self = node_find(nodes, nr, cluster->id);
+	unsigned int i;
+
+	for (i = 0; i < nr; i++)
+		if (nodes[i].id != cluster->id)
+			gvm_peer_list(cluster->peers[nodes[i].id], &nodes[i],
+				      pair_digest(self, &nodes[i]),
+				      cluster->auth ? keys[cluster->pair_keys ? i : 0] : NULL);
 }
 
 static void peers_destroy(struct gvm_cluster *cluster)
@@ -267,41 +288,28 @@ static void cluster_accept(struct work_struct *work)
 	}
 }
 
-/* Listens at this node's own address of the list, so that other networks cannot reach it. */
-static int listener_create(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
-			   unsigned int nr)
+/* A socket that listens at that address alone, so that other networks cannot reach it. */
+static int listener_create(struct gvm_cluster *cluster, const struct sockaddr_storage *address,
+			   struct socket **out)
 {
-	struct gvm_peer *self;
-	unsigned int i = 0;
-	struct sock *sk;
-	int err;
+	struct sockaddr_storage where = *address;
+	struct socket *socket;
+	int err = sock_create_kern(cluster->net, where.ss_family, SOCK_STREAM, IPPROTO_TCP,
+				   &socket);
 
-	while (i < nr && nodes[i].id != cluster->id)
-		i++;
-	err = gvm_peer_create(cluster, &cluster->links, cluster->id, &nodes[i],
-			      &self); /* for its address */
 	if (err)
 		return err;
-	err = sock_create_kern(cluster->net, self->address.ss_family, SOCK_STREAM, IPPROTO_TCP,
-			       &cluster->listener);
+	sock_set_reuseaddr(socket->sk);
+	err = kernel_bind(socket, gvm_sockaddr(&where), sizeof(where)) ?:
+	      kernel_listen(socket, BACKLOG);
 	if (err)
-		goto destroy_self;
-	sk = cluster->listener->sk;
-	sock_set_reuseaddr(sk);
-	write_lock_bh(&sk->sk_callback_lock);
-	cluster->links.listener_data_ready = sk->sk_data_ready;
-	sk->sk_user_data = cluster;
-	sk->sk_data_ready = cluster_listener_ready;
-	write_unlock_bh(&sk->sk_callback_lock);
-	err = kernel_bind(cluster->listener, gvm_sockaddr(&self->address),
-			  sizeof(self->address)) ?:
-	      kernel_listen(cluster->listener, BACKLOG);
-destroy_self:
-	gvm_peer_destroy(self);
+		sock_release(socket);
+	else
+		*out = socket;
 	return err;
 }
 
-static void listener_destroy(struct gvm_cluster *cluster)
+static void listener_end(struct gvm_cluster *cluster)
 {
 	struct sock *sk;
 
@@ -314,6 +322,52 @@ static void listener_destroy(struct gvm_cluster *cluster)
 	write_unlock_bh(&sk->sk_callback_lock);
 	cancel_work_sync(&cluster->accept_work);
 	sock_release(cluster->listener);
+	cluster->listener = NULL;
+}
+
+/* Accepts connections from it, also those that have come before. */
+static void listener_begin(struct gvm_cluster *cluster, struct socket *socket)
+{
+	struct sock *sk = socket->sk;
+
+	cluster->listener = socket;
+	write_lock_bh(&sk->sk_callback_lock);
+	cluster->links.listener_data_ready = sk->sk_data_ready;
+	sk->sk_user_data = cluster;
+	sk->sk_data_ready = cluster_listener_ready;
+	write_unlock_bh(&sk->sk_callback_lock);
+	queue_work(gvm_workqueue, &cluster->accept_work);
+}
+
+static void port_clear(struct sockaddr_storage *address)
+{
+	if (address->ss_family == AF_INET)
+		((struct sockaddr_in *)address)->sin_port = 0;
+	else
+		((struct sockaddr_in6 *)address)->sin6_port = 0;
+}
+
+/*
+ * Listens at this node's address of the list, in the place of the one before, and makes connections
+ * from there.
+ */
+static int listener_set(struct gvm_cluster *cluster, const struct giantvm_node *self)
+{
+	struct sockaddr_storage address;
+	struct socket *socket;
+	int err;
+
+	gvm_peer_address(self, &address);
+	err = listener_create(cluster, &address, &socket);
+	if (err)
+		return err;
+	listener_end(cluster);
+	listener_begin(cluster, socket);
+	port_clear(&address);
+	spin_lock(&cluster->links.lock);
+	cluster->links.own = address;
+	spin_unlock(&cluster->links.lock);
+	return 0;
 }
 
 int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
@@ -352,9 +406,11 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 		homes_set(cluster, nodes, up->nr_nodes);
 	err = err ?:
 	      keys_set(cluster, up) ?:
-	      peers_create(cluster, nodes, up->nr_nodes, cluster->keys) ?:
-	      gvm_beats_create(cluster->id, GIANTVM_NODES_MAX, cluster->peers, &cluster->beats) ?:
-	      listener_create(cluster, nodes, up->nr_nodes);
+	      peers_create(cluster, nodes, up->nr_nodes) ?:
+	      gvm_beats_create(cluster->id, GIANTVM_NODES_MAX, cluster->peers, &cluster->beats);
+	if (!err)
+		peers_list(cluster, nodes, up->nr_nodes, cluster->keys);
+	err = err ?: listener_set(cluster, node_find(nodes, up->nr_nodes, cluster->id));
 	if (err) {
 		gvm_cluster_destroy(cluster);
 		return err;
@@ -380,11 +436,13 @@ int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up 
 }
 
 /*
- * Whether all nodes of the cluster are in that list, under the same addresses and with these keys,
- * and lend memory if they did: homes are asked for regions, and known, by that role.
+ * Whether the cluster may have that list. -EBUSY: a node has another key. -ENOTEMPTY: a node would
+ * be forgotten, or lend nothing any more, that has or keeps pages of a region: `homes` are those
+ * that keep pages of this node's regions. A node with which there is no lease has no page that this
+ * one is the home of, and keeps none for it.
  */
-static bool list_follows(const struct gvm_cluster *cluster, const struct giantvm_node *nodes,
-			 unsigned int nr, u8 (*keys)[AUTH_BYTES])
+static int list_follows(const struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+			unsigned int nr, u8 (*keys)[AUTH_BYTES], const unsigned long *homes)
 {
 	const struct giantvm_node *was, *is;
 	unsigned int i;
@@ -392,28 +450,51 @@ static bool list_follows(const struct gvm_cluster *cluster, const struct giantvm
 	for (i = 0; i < cluster->nr_nodes; i++) {
 		was = &cluster->list[i];
 		is = node_find(nodes, nr, was->id);
-		if (!is || is->port != was->port ||
-		    memcmp(is->address, was->address, sizeof(is->address)) ||
-		    was->roles & ~is->roles & GIANTVM_ROLE_MEM)
-			return false;
-		if (cluster->auth && was->id != cluster->id &&
+		if (is && cluster->auth && was->id != cluster->id &&
 		    crypto_memneq(keys[cluster->pair_keys ? is - nodes : 0],
 				  cluster->peers[was->id]->key, AUTH_BYTES))
-			return false;
+			return -EBUSY;
+		if ((!is || !(is->roles & GIANTVM_ROLE_MEM)) && test_bit(was->id, homes))
+			return -ENOTEMPTY;
+		if (!is && ivy_pairs_leases(gvm_beats_pairs(cluster->beats), was->id))
+			return -ENOTEMPTY;
 	}
-	return true;
+	return 0;
+}
+
+static bool address_differs(const struct giantvm_node *a, const struct giantvm_node *b)
+{
+	return a->port != b->port || memcmp(a->address, b->address, sizeof(a->address));
+}
+
+/* Ends connections to the nodes that the list lacks. */
+static void peers_unlist(struct gvm_cluster *cluster, const struct giantvm_node *nodes,
+			 unsigned int nr)
+{
+	unsigned int i;
+
+	for (i = 0; i < cluster->nr_nodes; i++)
+		if (!node_find(nodes, nr, cluster->list[i].id))
+			gvm_peer_unlist(cluster->peers[cluster->list[i].id]);
 }
 
 static int cluster_take(struct gvm_cluster *cluster, const struct giantvm_up *up,
-			struct giantvm_node *nodes, u8 (*keys)[AUTH_BYTES])
+			struct giantvm_node *nodes, u8 (*keys)[AUTH_BYTES],
+			const unsigned long *homes)
 {
-	int err;
+	const struct giantvm_node *was = node_find(cluster->list, cluster->nr_nodes, cluster->id);
+	const struct giantvm_node *self = node_find(nodes, up->nr_nodes, cluster->id);
+	int err = any_lends(nodes, up->nr_nodes) ? 0 : -EINVAL;
 
-	if (cluster->id != up->id || !list_follows(cluster, nodes, up->nr_nodes, keys))
-		return -EBUSY;
-	err = peers_create(cluster, nodes, up->nr_nodes, keys);
+	err = err ?:
+	      list_follows(cluster, nodes, up->nr_nodes, keys, homes) ?:
+	      peers_create(cluster, nodes, up->nr_nodes);
+	if (!err && address_differs(was, self))
+		err = listener_set(cluster, self);
 	if (err)
 		return err;
+	peers_unlist(cluster, nodes, up->nr_nodes);
+	peers_list(cluster, nodes, up->nr_nodes, keys);
 	homes_set(cluster, nodes, up->nr_nodes);
 	WRITE_ONCE(cluster->links.nr_nodes, up->nr_nodes);
 	cluster->nodes = nodes[up->nr_nodes - 1].id + 1;
@@ -422,14 +503,15 @@ static int cluster_take(struct gvm_cluster *cluster, const struct giantvm_up *up
 	return 0;
 }
 
-int gvm_cluster_grow(struct gvm_cluster *cluster, const struct giantvm_up *up)
+int gvm_cluster_change(struct gvm_cluster *cluster, const struct giantvm_up *up,
+		       const unsigned long *homes)
 {
 	u8 (*keys)[AUTH_BYTES] = NULL;
 	struct giantvm_node *nodes;
 	unsigned int nr_keys = 0;
 	int err;
 
-	if (!cluster->auth != !up->key_bytes ||
+	if (cluster->id != up->id || !cluster->auth != !up->key_bytes ||
 	    cluster->pair_keys != !!(up->flags & GIANTVM_UP_PAIRS))
 		return -EBUSY;
 	err = nodes_take(up, &nodes);
@@ -438,7 +520,7 @@ int gvm_cluster_grow(struct gvm_cluster *cluster, const struct giantvm_up *up)
 	if (cluster->auth)
 		err = keys_copy(cluster->auth, up, &keys, &nr_keys);
 	if (!err)
-		err = cluster_take(cluster, up, nodes, keys);
+		err = cluster_take(cluster, up, nodes, keys, homes);
 	if (err) {
 		kvfree(nodes);
 		keys_free(keys, nr_keys);
@@ -459,7 +541,7 @@ void gvm_cluster_destroy(struct gvm_cluster *cluster)
 
 	if (!cluster)
 		return;
-	listener_destroy(cluster);
+	listener_end(cluster);
 	for (i = 0; cluster->peers && i < GIANTVM_NODES_MAX; i++)
 		if (cluster->peers[i])
 			gvm_peer_shutdown(cluster->peers[i]);
@@ -490,6 +572,9 @@ int gvm_cluster_home(const struct gvm_cluster *cluster, u16 id)
 
 struct gvm_peer *gvm_cluster_peer(const struct gvm_cluster *cluster, u16 id)
 {
-	/* Pairs with the release of peers_create(). */
-	return id < GIANTVM_NODES_MAX ? smp_load_acquire(&cluster->peers[id]) : NULL;
+	struct gvm_peer *peer = NULL;
+
+	if (id < GIANTVM_NODES_MAX)
+		peer = smp_load_acquire(&cluster->peers[id]); /* see peers_create() */
+	return peer && READ_ONCE(peer->listed) ? peer : NULL;
 }

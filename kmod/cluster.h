@@ -23,7 +23,7 @@ struct gvm_cluster {
 	u64 serial; /* another for each GIANTVM_UP since the module was loaded */
 	struct net *net; /* the network namespace of the caller of UP */
 	u16 id; /* this node */
-	/* Under the device's mutex, as the list may grow: */
+	/* Under the device's mutex, as the list may change: */
 	u16 nodes; /* the highest id, plus 1 */
 	u16 nr_nodes;
 	struct giantvm_node *list; /* the user's, by id: [nr_nodes] */
@@ -34,7 +34,10 @@ struct gvm_cluster {
 	bool pair_keys; /* keys[] are those with each node of the list, not one for all */
 	u8 (*keys)[AUTH_BYTES]; /* as gvm_auth_extract() gives them: [nr_keys] */
 	unsigned int nr_keys;
-	/* [GIANTVM_NODES_MAX]; NULL where there is none, and for this node; never replaced */
+	/*
+	 * [GIANTVM_NODES_MAX]; NULL where there was none yet, and for this node; never replaced,
+	 * also where the list has forgotten the node
+	 */
 	struct gvm_peer **peers;
 	struct beats *beats;
 
@@ -54,11 +57,14 @@ int gvm_cluster_create(const struct giantvm_up *up, const struct link_ops *ops,
 /* *same: whether `up` has this cluster's list, id and key. */
 int gvm_cluster_same(const struct gvm_cluster *cluster, const struct giantvm_up *up, bool *same);
 /*
- * Takes another list in the place of the cluster's: with more nodes, or more that lend memory.
- * -EBUSY: it lacks one of these, or has another address of one, another key or id. Under the
- * device's mutex.
+ * Takes another list in the place of the cluster's. `homes`: a bitmap of the nodes that keep pages
+ * of regions that are here. -EBUSY: another id, or another key of a node. -ENOTEMPTY: the list
+ * lacks a node that keeps or has such pages, or the role mem of one that keeps some. Or an errno of
+ * the network's, where this node cannot listen at its new address. Then nothing has changed. Under
+ * the device's mutex.
  */
-int gvm_cluster_grow(struct gvm_cluster *cluster, const struct giantvm_up *up);
+int gvm_cluster_change(struct gvm_cluster *cluster, const struct giantvm_up *up,
+		       const unsigned long *homes);
 /*
  * Ends every connection, and waits until all are freed. The caller has ended all regions before.
  */

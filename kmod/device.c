@@ -1,5 +1,6 @@
 // SPDX-License-Identifier: GPL-2.0
 /* /dev/giantvm and its calls: see uapi/giantvm.h. */
+#include <linux/bitmap.h>
 #include <linux/capability.h>
 #include <linux/compat.h>
 #include <linux/fs.h>
@@ -38,6 +39,24 @@ static int device_up_first(const struct giantvm_up *up)
 	return err;
 }
 
+/* Takes another list, while regions are in use. */
+static int device_change(const struct giantvm_up *up)
+{
+	unsigned long *homes = bitmap_zalloc(GIANTVM_NODES_MAX, GFP_KERNEL);
+	struct gvm_region *region;
+	unsigned int i;
+	int err;
+
+	if (!homes)
+		return -ENOMEM;
+	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region))
+		for (i = 0; i < region->homes.nr; i++)
+			__set_bit(region->homes.ids[i], homes);
+	err = gvm_cluster_change(gvm_membership.cluster, up, homes);
+	bitmap_free(homes);
+	return err;
+}
+
 static long device_up(void __user *argument)
 {
 	struct giantvm_up up;
@@ -53,7 +72,7 @@ static long device_up(void __user *argument)
 	err = gvm_cluster_same(gvm_membership.cluster, &up, &same);
 	if (err)
 		return err;
-	return same ? 0 : gvm_cluster_grow(gvm_membership.cluster, &up);
+	return same ? 0 : device_change(&up);
 }
 
 /* Leaves a closed region; drops the mutex while its pages go home. */

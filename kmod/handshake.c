@@ -47,7 +47,7 @@ int gvm_handshake_begin(struct link *link)
 		.from = cluster->id,
 		.to = link->peer->id,
 		.flags = hello_flags(cluster),
-		.digest = link->peer->digest,
+		.digest = READ_ONCE(link->peer->digest),
 	};
 
 	get_random_bytes(hello.nonce, sizeof(hello.nonce));
@@ -125,7 +125,7 @@ int gvm_handshake_hello(struct link *link, const u8 *body)
 		gvm_warn("node %u took this one for node %u\n", hello.from, hello.to);
 		return -EACCES;
 	}
-	if (hello.digest != peer->digest) {
+	if (hello.digest != READ_ONCE(peer->digest)) {
 		gvm_warn("node %u has another address for itself or for this node, or another lease_ms\n",
 			 hello.from);
 		return -EACCES;

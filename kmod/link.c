@@ -550,14 +550,21 @@ void gvm_link_bound_unproven(struct links *links)
 int gvm_link_connect(struct links *links, struct gvm_peer *peer,
 		     const struct sockaddr_storage *address, struct link **out)
 {
-	struct sockaddr_storage where = *address; /* the kernel may change it */
+	struct sockaddr_storage own, where = *address; /* the kernel may change them */
 	struct socket *socket;
 	int err;
 
+	spin_lock(&links->lock);
+	own = links->own;
+	spin_unlock(&links->lock);
 	err = sock_create_kern(links->net, where.ss_family, SOCK_STREAM, IPPROTO_TCP, &socket);
 	if (err)
 		return err;
-	err = link_create(links, socket, peer, out);
+	/* So the connection does not end with another address that this host had. */
+	if (own.ss_family == where.ss_family)
+		err = kernel_bind(socket, gvm_sockaddr(&own), sizeof(own));
+	if (!err)
+		err = link_create(links, socket, peer, out);
 	if (err) {
 		sock_release(socket);
 		return err;

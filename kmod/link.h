@@ -11,6 +11,7 @@
 
 #include <linux/kref.h>
 #include <linux/list.h>
+#include <linux/socket.h>
 #include <linux/spinlock.h>
 #include <linux/wait.h>
 #include <linux/workqueue.h>
@@ -75,6 +76,7 @@ struct links {
 	unsigned int nr_unproven; /* of these: incoming ones that are not up; under lock */
 	unsigned int nr; /* links that are not freed, closed ones included; under lock */
 	bool closing; /* no new ones; under lock */
+	struct sockaddr_storage own; /* this node's address, port 0; under lock */
 	wait_queue_head_t gone;
 };
 

@@ -187,6 +187,15 @@ static void peer_frame_end(struct gvm_peer *peer)
 	peer->sent_bytes = 0;
 }
 
+/* Of all that is to be sent nothing is, not even the rest of a frame. */
+static void peer_silence(struct gvm_peer *peer)
+{
+	mutex_lock(&peer->transmit);
+	peer_queue_drop(peer);
+	peer_frame_end(peer);
+	mutex_unlock(&peer->transmit);
+}
+
 /* The rest of a frame, and all messages that are queued: 0, or an error of gvm_link_send(). */
 static int peer_send(struct gvm_peer *peer, struct link *link)
 {
@@ -337,16 +346,21 @@ void gvm_peer_transmit_later(struct gvm_peer *peer)
 static void peer_connect(struct work_struct *work)
 {
 	struct gvm_peer *peer = container_of(to_delayed_work(work), struct gvm_peer, connect_work);
-	struct link *link;
+	struct sockaddr_storage address;
+	struct link *before, *link;
 	bool wanted;
 
 	spin_lock_bh(&peer->lock);
-	wanted = !peer->down && !peer->link && !peer->attempt && !list_empty(&peer->queue);
+	before = peer->link; /* only compared: it may end at any time */
+	wanted = !peer->down && !peer->attempt &&
+		 (before ? peer->moves : !list_empty(&peer->queue));
+	peer->moves &= !wanted;
+	address = peer->address;
 	spin_unlock_bh(&peer->lock);
 	if (!wanted)
 		return;
 	peer->backoff_ms = clamp(peer->backoff_ms * 2, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
-	if (gvm_link_connect(peer->links, peer, &peer->address, &link)) {
+	if (gvm_link_connect(peer->links, peer, &address, &link)) {
 		peer_connect_soon(peer, peer->backoff_ms);
 		return;
 	}
@@ -355,7 +369,7 @@ static void peer_connect(struct work_struct *work)
 	 * found no attempt to clear, and it must not become one here.
 	 */
 	spin_lock_bh(&peer->lock);
-	if (!peer->link && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
+	if (peer->link == before && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
 		peer->attempt = link;
 		gvm_link_get(link);
 	}
@@ -436,7 +450,7 @@ int gvm_peer_link_begin(struct gvm_peer *peer, struct link *link)
 void gvm_peer_link_down(struct gvm_peer *peer, struct link *link)
 {
 	struct link *released[2] = { NULL, NULL };
-	bool waits;
+	bool waits, moves;
 
 	spin_lock_bh(&peer->lock);
 	if (peer->link == link)
@@ -444,56 +458,51 @@ void gvm_peer_link_down(struct gvm_peer *peer, struct link *link)
 	if (peer->attempt == link)
 		swap(peer->attempt, released[1]);
 	waits = !list_empty(&peer->queue);
+	moves = peer->moves && peer->link && !peer->down;
 	spin_unlock_bh(&peer->lock);
 	if (released[0])
 		gvm_link_put(released[0]);
 	if (released[1])
 		gvm_link_put(released[1]);
+	if (moves)
+		queue_delayed_work(gvm_workqueue, &peer->connect_work, 0);
 	if (waits)
 		peer_connect_soon(peer, max(READ_ONCE(peer->backoff_ms), BACKOFF_MS_MIN));
 }
 
-static int address_set(const struct giantvm_node *node, struct sockaddr_storage *address)
+void gvm_peer_address(const struct giantvm_node *node, struct sockaddr_storage *where)
 {
 	struct in6_addr in6;
 
-	memset(address, 0, sizeof(*address));
+	memset(where, 0, sizeof(*where));
 	memcpy(&in6, node->address, sizeof(in6));
-	if (!node->port || ipv6_addr_any(&in6))
-		return -EINVAL;
 	if (ipv6_addr_v4mapped(&in6)) {
-		struct sockaddr_in *in = (struct sockaddr_in *)address;
+		struct sockaddr_in *in = (struct sockaddr_in *)where;
 
 		in->sin_family = AF_INET;
 		in->sin_port = htons(node->port);
 		in->sin_addr.s_addr = in6.s6_addr32[3];
 	} else {
-		struct sockaddr_in6 *in = (struct sockaddr_in6 *)address;
+		struct sockaddr_in6 *in = (struct sockaddr_in6 *)where;
 
 		in->sin6_family = AF_INET6;
 		in->sin6_port = htons(node->port);
 		in->sin6_addr = in6;
 	}
-	return 0;
 }
 
-int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
-		    const struct giantvm_node *node, struct gvm_peer **out)
+int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self, u16 id,
+		    struct gvm_peer **out)
 {
 	struct gvm_peer *peer = kzalloc(sizeof(*peer), GFP_KERNEL);
-	int err;
 
 	if (!peer)
 		return -ENOMEM;
-	err = address_set(node, &peer->address);
-	if (err) {
-		kfree(peer);
-		return err;
-	}
 	peer->cluster = cluster;
 	peer->links = links;
 	peer->self = self;
-	peer->id = node->id;
+	peer->id = id;
+	peer->down = true;
 	spin_lock_init(&peer->lock);
 	INIT_LIST_HEAD(&peer->queue);
 	mutex_init(&peer->transmit);
@@ -501,6 +510,53 @@ int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
 	INIT_DELAYED_WORK(&peer->connect_work, peer_connect);
 	*out = peer;
 	return 0;
+}
+
+void gvm_peer_list(struct gvm_peer *peer, const struct giantvm_node *node, u64 digest,
+		   const u8 *key)
+{
+	struct sockaddr_storage address;
+	bool moves;
+
+	gvm_peer_address(node, &address);
+	if (!peer->listed) {
+		peer_silence(peer); /* messages may have been queued as it was forgotten */
+		if (key)
+			memcpy(peer->key, key, sizeof(peer->key));
+	}
+	spin_lock_bh(&peer->lock);
+	peer->address = address;
+	moves = peer->link && peer->digest != digest;
+	peer->moves |= moves;
+	peer->down = false;
+	WRITE_ONCE(peer->digest, digest);
+	WRITE_ONCE(peer->listed, true);
+	spin_unlock_bh(&peer->lock);
+	if (moves)
+		mod_delayed_work(gvm_workqueue, &peer->connect_work, 0);
+}
+
+void gvm_peer_unlist(struct gvm_peer *peer)
+{
+	struct link *links[2];
+	int i;
+
+	WRITE_ONCE(peer->listed, false);
+	gvm_peer_shutdown(peer);
+	spin_lock_bh(&peer->lock);
+	links[0] = peer->link;
+	links[1] = peer->attempt;
+	for (i = 0; i < 2; i++)
+		if (links[i])
+			gvm_link_get(links[i]);
+	spin_unlock_bh(&peer->lock);
+	for (i = 0; i < 2; i++) {
+		if (!links[i])
+			continue;
+		gvm_link_close_sync(links[i]);
+		gvm_link_put(links[i]);
+	}
+	peer_silence(peer);
 }
 
 void gvm_peer_shutdown(struct gvm_peer *peer)

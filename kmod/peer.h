@@ -42,16 +42,18 @@ struct gvm_peer {
 	struct gvm_cluster *cluster;
 	struct links *links;
 	u16 self, id; /* node ids: this node's, the peer's */
-	struct sockaddr_storage address;
 	u8 key[AUTH_BYTES]; /* where the cluster has any */
 	u64 digest; /* of both nodes' addresses and lease_ms, which both must have alike */
+	bool listed; /* false: the node was in the list once */
 
 	spinlock_t lock;
+	struct sockaddr_storage address; /* under lock */
 	struct list_head queue; /* under lock */
 	unsigned int queued; /* under lock */
 	struct link *link; /* the one that is up, or NULL; under lock; holds a reference */
 	struct link *attempt; /* outgoing, in its handshake; under lock; holds a reference */
-	bool down; /* no more connections; under lock */
+	bool down; /* no connections; under lock */
+	bool moves; /* makes a connection though one is up: of other addresses; under lock */
 
 	/* taken around lock; one sender at a time, so that messages stay in order */
 	struct mutex transmit;
@@ -64,9 +66,24 @@ struct gvm_peer {
 	unsigned int backoff_ms; /* only connect_work and gvm_peer_link_up() */
 };
 
-/* `self`: this node's id. */
-int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self,
-		    const struct giantvm_node *node, struct gvm_peer **out);
+/* In `where`; the address is not any, and the port not 0. */
+void gvm_peer_address(const struct giantvm_node *node, struct sockaddr_storage *where);
+/* `self`: this node's id. -ENOMEM. It is not in the list yet. */
+int gvm_peer_create(struct gvm_cluster *cluster, struct links *links, u16 self, u16 id,
+		    struct gvm_peer **out);
+/*
+ * The list has the node, with that address. `digest` is of a list with it. `key`: NULL, or that of
+ * the two nodes, which changes only while the node is not listed. Where a connection is up and
+ * `digest` is another than before, it stays until one with the new digest replaces it: this side
+ * tries once, in vain if the peer has another list; then the peer does when it gets this one.
+ */
+void gvm_peer_list(struct gvm_peer *peer, const struct giantvm_node *node, u64 digest,
+		   const u8 *key);
+/*
+ * The list has the node no longer: ends its connection, and drops its messages. The struct stays,
+ * for the node may be listed again. Sleeps, but waits for no peer.
+ */
+void gvm_peer_unlist(struct gvm_peer *peer);
 /* After every link of the cluster has ended. */
 void gvm_peer_destroy(struct gvm_peer *peer);
 /* No more connections; waits for the works. */

@@ -422,6 +422,18 @@ void ivy_pairs_joined(struct ivy_pairs *ps, u16 node)
 
 /* ---- life ---- */
 
+u32 ivy_pairs_leases(struct ivy_pairs *ps, u16 node)
+{
+	const struct ivy_pair *pair;
+	u32 leases;
+
+	lock(ps);
+	pair = ivy_pair_get(ps, node);
+	leases = pair ? pair->my_n + pair->its_n : 0;
+	unlock(ps);
+	return leases;
+}
+
 static size_t table_bytes(const struct ivy_pairs *ps)
 {
 	return (ps->p.nodes + IVY_PEER_CHUNK - 1) / IVY_PEER_CHUNK * sizeof(struct ivy_pair *);

@@ -59,6 +59,8 @@ void ivy_pairs_tick(struct ivy_pairs *pairs);
 u64 ivy_pairs_due(struct ivy_pairs *pairs);
 /* A connection to the node stands (again). */
 void ivy_pairs_joined(struct ivy_pairs *pairs, u16 node);
+/* How many leases the two nodes have from each other. */
+u32 ivy_pairs_leases(struct ivy_pairs *pairs, u16 node);
 
 /* ---- for the cores ---- */
 

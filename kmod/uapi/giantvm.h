@@ -152,8 +152,9 @@ struct giantvm_stats {
 
 /*
  * Makes this host a node of the cluster.
- * EBUSY: already up with another id or key, or with nodes that the list lacks, or has at another
- *	address or without the role mem, which they had.
+ * EBUSY: already up with another id, or another key of a node.
+ * ENOTEMPTY: already up, and the list lacks a node, or its role mem, that keeps pages of a region
+ *	that is joined here; or lacks one that may have pages of a region whose home is this node.
  * EALREADY: GIANTVM_DOWN is under way.
  * ENOENT: id is not in the list.
  * ENOKEY: there is no key, a node's address is not loopback, and GIANTVM_UP_OPEN is not set.

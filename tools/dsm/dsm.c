@@ -195,8 +195,11 @@ static int up_say(int err, const struct options *o, const char *addr)
 {
 	switch (err) {
 	case EBUSY:
-		say("this host is a node already, with another id or key, or a list that this one does not "
-		    "only add to: gvm dsm down first");
+		say("this host is a node already, with another id, or another key of a node: gvm dsm down first");
+		break;
+	case ENOTEMPTY:
+		say("%s lacks a node, or its role mem, on which pages of this host's regions are: leave these "
+		    "regions there first, or here where it keeps their pages", o->conf);
 		break;
 	case EALREADY:
 		say("gvm dsm down is under way");
