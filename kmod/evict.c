@@ -23,13 +23,14 @@
 #include "frames.h"
 #include "log.h"
 #include "params.h"
+#include "peer.h"
 #include "region.h"
 #include "workers.h"
 
 #define EVICT_AT_ONCE 32 /* pages for one holding of the lock */
 #define EVICT_AHEAD_SHIFT 6 /* evicts this fraction of the limit ahead, not to run for each page */
 #define EVICT_POLL_US 1000
-#define EVICT_PATIENCE (1 * HZ) /* for homes that take nothing; then other homes get their room */
+#define EVICT_PATIENCE (1 * HZ) /* for homes that take nothing: others get their room */
 #define EVICT_STALLED (10 * HZ) /* without an evicted page: gvm_evict_all() gives up */
 
 static struct shrinker *shrinker;
@@ -195,7 +196,31 @@ static u64 lease_expiries(struct gvm_region *region)
 	return expiries;
 }
 
-int gvm_evict_all(struct gvm_region *region, bool killable)
+/* Whether no home of a page that is left has a connection, over which it could take it. */
+static bool homes_gone(struct gvm_region *region)
+{
+	struct gvm_peer *peer;
+	unsigned long page;
+	struct folio *frame;
+
+	xa_for_each(&region->frames, page, frame) {
+		peer = gvm_cluster_peer(region->cluster, ivy_home(region->core, page));
+		if (peer && gvm_peer_connected(peer))
+			return false;
+		cond_resched();
+	}
+	return true;
+}
+
+static bool evict_stalled(struct gvm_region *region, bool forced)
+{
+	unsigned long moved = READ_ONCE(region->evictions.moved);
+
+	return time_after(jiffies, moved + EVICT_STALLED) ||
+	       (forced && time_after(jiffies, moved + EVICT_PATIENCE) && homes_gone(region));
+}
+
+int gvm_evict_all(struct gvm_region *region, bool forced)
 {
 	u64 expiries = lease_expiries(region), at;
 	unsigned long left, before = 0;
@@ -205,9 +230,9 @@ int gvm_evict_all(struct gvm_region *region, bool killable)
 			WRITE_ONCE(region->evictions.moved, jiffies);
 		before = left;
 		for (at = 0; at < region->pages;) {
-			if (killable && fatal_signal_pending(current))
+			if (!forced && fatal_signal_pending(current))
 				return -EINTR;
-			if (time_after(jiffies, READ_ONCE(region->evictions.moved) + EVICT_STALLED))
+			if (evict_stalled(region, forced))
 				return -ETIMEDOUT;
 			evict_wait(region);
 			evict_some(region, &at, LONG_MAX, true);

@@ -21,9 +21,10 @@ unsigned long gvm_evict_left(struct gvm_region *region);
  * Evicts all pages whose home is another node. Sleeps.
  * 0: none is left.
  * -EIO: none is left, but a lease has ended meanwhile, and pages were lost with it.
- * -ETIMEDOUT: the homes have taken no page for 10 s.
- * -EINTR: killed; only if `killable`.
+ * -ETIMEDOUT: the homes have taken no page for 10 s; `forced`: or for a second, and none of them
+ * has a connection.
+ * -EINTR: killed; not if `forced`.
  */
-int gvm_evict_all(struct gvm_region *region, bool killable);
+int gvm_evict_all(struct gvm_region *region, bool forced);
 
 #endif

@@ -243,7 +243,7 @@ void gvm_region_end(struct gvm_region *region)
 
 int gvm_region_empty(struct gvm_region *region, bool forced)
 {
-	int err = gvm_evict_all(region, !forced);
+	int err = gvm_evict_all(region, forced);
 
 	if (err)
 		gvm_warn("%s: %lu pages have not been taken by their homes%s\n", region->name,
