@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "fuse/front.h"
 #include "state/request.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <fcntl.h>

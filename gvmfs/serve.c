@@ -21,7 +21,7 @@
 #include "state/closes.h"
 #include "state/lookout.h"
 #include "state/request.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "store/store.h"
 #include "store/watch.h"

@@ -35,7 +35,7 @@
 #include "options.h"
 #include "state/lookout.h"
 #include "state/sealing.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "store/sender.h"
 #include "store/store.h"
@@ -540,7 +540,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->pagecache->fd = -1;
 	if (w->fuse_fd >= 0)
 		pagecache_start(w);
-	r = journal_open(w->journal, fds->journal);
+	r = journal_map(w->journal, fds->journal);
 	if (r < 0)
 		return r;
 	nodes_adopt(&m->opts, w->journal->super);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* worker.h - the process that serves the mount (state/worker.h), as the supervisor starts it. */
+/* worker.h - the process that serves the mount (state/worker_state.h), as the supervisor starts it. */
 #ifndef GVMFS_WORKER_H
 #define GVMFS_WORKER_H
 

@@ -94,7 +94,7 @@ static int device_part(struct gvm_region *region, bool forced)
 
 static int device_leave_region(struct gvm_region *region)
 {
-	int err = gvm_region_close(region);
+	int err = gvm_region_shut(region);
 
 	if (err)
 		return err;
@@ -123,7 +123,7 @@ static int regions_close(void)
 	int err;
 
 	for (region = gvm_region_next(NULL); region; region = gvm_region_next(region)) {
-		err = gvm_region_close(region);
+		err = gvm_region_shut(region);
 		if (err) {
 			regions_reopen(region);
 			gvm_region_put(region);

@@ -49,7 +49,7 @@ bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offe
 {
 	bool forgo;
 
-	if (gvm_region_close(region))
+	if (gvm_region_shut(region))
 		return false;
 	spin_lock_bh(&region->lock);
 	forgo = (gvm_region_untouched(region) || gvm_mutant("used-is-forgone")) &&

@@ -163,7 +163,7 @@ bool gvm_region_superseded(struct gvm_region *region, const struct region_offer 
  */
 bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offer, bool creator);
 /*
- * Leaving takes three steps, so that pages go home without the device's mutex: gvm_region_close(),
+ * Leaving takes three steps, so that pages go home without the device's mutex: gvm_region_shut(),
  * gvm_region_empty(), and gvm_region_end(); or gvm_region_reopen() if the region stays. After the
  * first the region cannot be opened, or left by another call. All but the second are called under
  * the mutex.
@@ -172,7 +172,7 @@ bool gvm_region_forgo(struct gvm_region *region, const struct region_offer *offe
  * -EBUSY: the region has open files.
  * -EALREADY: it is being left.
  */
-int gvm_region_close(struct gvm_region *region);
+int gvm_region_shut(struct gvm_region *region);
 void gvm_region_reopen(struct gvm_region *region);
 /*
  * Sends the pages that are owned here to their homes. Errors of gvm_evict_all(), which are logged;

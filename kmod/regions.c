@@ -122,7 +122,7 @@ bool gvm_region_opened_get(struct gvm_region *region)
 	return false;
 }
 
-int gvm_region_close(struct gvm_region *region)
+int gvm_region_shut(struct gvm_region *region)
 {
 	int opened = atomic_cmpxchg(&region->opened, 0, REGION_CLOSED);
 

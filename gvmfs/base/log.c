@@ -49,7 +49,7 @@ void log_to_syslog(void)
 	}
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	char line[GVM_LOG_LINE_MAX];
 	va_list ap;

@@ -30,13 +30,13 @@ void log_to_syslog(void);
 void log_flush(void);
 
 /* site: NULL for a line that must not be left out. */
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 	__attribute__((format(printf, 4, 5)));
 
 #define log_limited(level, object, ...)                                                            \
 	do {                                                                                       \
 		static struct gvm_log_site site_ = { .burst = LOG_BURST, .every_ms = LOG_EVERY_MS }; \
-		log_line(&site_, level, object, __VA_ARGS__);                                      \
+		log_put(&site_, level, object, __VA_ARGS__);                                       \
 	} while (0)
 
 #define log_error(object, ...)	 log_limited(LOG_ERR, object, __VA_ARGS__)
@@ -45,6 +45,6 @@ void log_line(struct gvm_log_site *site, int level, const char *object, const ch
 #define log_debug(object, ...)	 log_limited(LOG_DEBUG, object, __VA_ARGS__)
 
 /* The end of a region or of the mount: logged once in its life, and never left out. */
-#define log_loss(object, ...) log_line(NULL, LOG_ERR, object, __VA_ARGS__)
+#define log_loss(object, ...) log_put(NULL, LOG_ERR, object, __VA_ARGS__)
 
 #endif

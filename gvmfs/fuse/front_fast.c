@@ -4,7 +4,7 @@
 #include "front.h"
 #include "front_io.h"
 #include "interrupt.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "uffd/resident.h"
 
 #include <errno.h>

@@ -9,7 +9,7 @@
  */
 #include "front.h"
 #include "interrupt.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "uffd/resident.h"
 
 #include <errno.h>

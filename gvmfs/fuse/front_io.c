@@ -6,7 +6,7 @@
 #include "interrupt.h"
 #include "node/region_node.h"
 #include "read.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "store/watch.h"
 #include "write.h"

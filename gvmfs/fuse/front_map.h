@@ -4,7 +4,7 @@
 #define GVMFS_FRONT_MAP_H
 
 #include "gvm_mount.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #define MAP_HEAD_BYTES (RECORD_NODES_MAX * (RECORD_ADDR_MAX + 8) + RECORD_SLOTS * RECORD_PLACES * 4 + 256)
 

@@ -17,7 +17,7 @@
 #include "node/names.h"
 #include "node/names_state.h"
 #include "options.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <string.h>

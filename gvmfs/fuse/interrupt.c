@@ -3,7 +3,7 @@
 #include "interrupt.h"
 
 #include "node/jobs.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "store/pagecache_helper.h"
 

@@ -11,7 +11,7 @@
 
 #include "interrupt.h"
 #include "state/request.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <sys/queue.h>
 

@@ -10,7 +10,7 @@
 #include "node/region_node.h"
 #include "state/sealing.h"
 #include "state/seals.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/sealed.h"
 #include "store/sender.h"
 #include "store/store_env.h"

@@ -5,7 +5,7 @@
 #include "base/log.h"
 #include "resize.h"
 #include "state/request.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 
 #include <assert.h>

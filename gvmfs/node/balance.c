@@ -5,7 +5,7 @@
 #include "pool.h"
 #include "region_node.h"
 #include "replicas_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <assert.h>
 #include <stdlib.h>

@@ -11,7 +11,7 @@
 #include "repair_job.h"
 #include "replicas_state.h"
 #include "state/seals.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -4,7 +4,7 @@
 
 #include "ask.h"
 #include "jobs.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <string.h>
 

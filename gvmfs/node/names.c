@@ -7,7 +7,7 @@
 #include "names_apply.h"
 #include "names_job.h"
 #include "names_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

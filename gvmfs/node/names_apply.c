@@ -8,7 +8,7 @@
 #include "names_save.h"
 #include "names_state.h"
 #include "pool.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <stdlib.h>
 #include <string.h>

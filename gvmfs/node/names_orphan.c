@@ -7,7 +7,7 @@
 #include "names_state.h"
 #include "owner.h"
 #include "region.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
 #include "jobs.h"
 #include "names_job.h"
 #include "names_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

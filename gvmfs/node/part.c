@@ -3,7 +3,7 @@
 #include "part.h"
 
 #include "base/mutant.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "unpack.h"
 
 #include <assert.h>

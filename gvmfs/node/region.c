@@ -15,7 +15,7 @@
 #include "replicas.h"
 #include "replicas_state.h"
 #include "state/seals.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -5,7 +5,7 @@
 #include "pool.h"
 #include "region_node.h"
 #include "replicas.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 /* One node's answers take so much longer than another's that the second goes first. The order of the record spreads
  * the work evenly, and is kept for the rest; for one fetch in 61 it is kept anyway, or a node that was slow once would

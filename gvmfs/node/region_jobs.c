@@ -9,7 +9,7 @@
 #include "region_claim.h"
 #include "region_job.h"
 #include "region_views.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "strays.h"
 #include "views.h"
 

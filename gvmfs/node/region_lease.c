@@ -5,7 +5,7 @@
 #include "owner.h"
 #include "pool.h"
 #include "region_events.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -4,7 +4,7 @@
 
 #include "base/log.h"
 #include "pool.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <stdio.h>
 #include <stdlib.h>

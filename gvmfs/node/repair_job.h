@@ -8,7 +8,7 @@
 
 #include "jobs.h"
 #include "state/inode.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #define REPAIR_BATCH 256u /* chunks in a job */
 

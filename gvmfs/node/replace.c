@@ -11,7 +11,7 @@
 #include "region_events.h"
 #include "region_lease.h"
 #include "replace_job.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "surplus.h"
 
 #include <errno.h>

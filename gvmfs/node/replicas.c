@@ -12,7 +12,7 @@
 #include "repair_job.h"
 #include "replace.h"
 #include "replicas_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "surplus.h"
 
 #include <assert.h>

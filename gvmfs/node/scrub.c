@@ -10,7 +10,7 @@
 #include "replicas.h"
 #include "replicas_state.h"
 #include "rot.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <string.h>
 

@@ -3,7 +3,7 @@
 #include "times.h"
 
 #include "names.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 

@@ -5,7 +5,7 @@
 #include "ask.h"
 #include "base/log.h"
 #include "jobs.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <stdlib.h>
 #include <string.h>

@@ -2,7 +2,7 @@
 /* closes.c - see closes.h. */
 #include "closes.h"
 
-#include "worker.h"
+#include "worker_state.h"
 
 #include <assert.h>
 

@@ -9,7 +9,7 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjourn15": the digits are the version of the layout, of the entries' too. */
+/* "gjourn16": the digits are the version of the layout, of the entries' too. */
 #define JOURNAL_MAGIC 0x36316e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
@@ -101,7 +101,7 @@ close_fd:
 	return r;
 }
 
-int journal_open(struct journal *j, int fd)
+int journal_map(struct journal *j, int fd)
 {
 	int r = journal_map(j, fd);
 
@@ -110,7 +110,7 @@ int journal_open(struct journal *j, int fd)
 	return j->super->magic == JOURNAL_MAGIC ? 0 : -EINVAL;
 }
 
-void journal_close(const struct journal *j)
+void journal_unmap(const struct journal *j)
 {
 	munmap(j->super, part_offset(PART_KNOWN)); /* `super` is where the mapping begins */
 }

@@ -4,7 +4,7 @@
 
 #include "options.h"
 #include "seal.h"
-#include "worker.h"
+#include "worker_state.h"
 
 /* 0: it cannot be computed: then none fits. */
 static uint64_t plain_mark(const struct worker *w, struct inode *inode)

@@ -9,7 +9,7 @@
 #include "node/pool.h"
 #include "pagecache_helper.h"
 #include "readahead.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* pagecache_drop.c - drops the pages that programs other than the guest have read: see pagecache.h. */
 #include "pagecache.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdlib.h>

@@ -6,7 +6,7 @@
 #include "node/region_node.h"
 #include "node/replicas.h"
 #include "node/replicas_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "writers.h"
 
 #include <errno.h>

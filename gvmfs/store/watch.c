@@ -8,7 +8,7 @@
 #include "node/pool.h"
 #include "node/region.h"
 #include "pagecache.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <assert.h>
 #include <errno.h>

@@ -6,7 +6,7 @@
 #include "resident.h"
 #include "resident_calls.h"
 #include "state/lookout.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "uffd.h"
 
 #include <assert.h>

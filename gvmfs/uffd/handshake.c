@@ -11,7 +11,7 @@
 #include "state/closes.h"
 #include "state/keeper.h"
 #include "state/release.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "visit.h"
 

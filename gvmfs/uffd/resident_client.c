@@ -7,7 +7,7 @@
 #include "resident.h"
 #include "resident_calls.h"
 #include "state/release.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "uffd.h"
 #include "visit.h"
 

@@ -9,7 +9,7 @@
 #include "resident_calls.h"
 #include "resident_env.h"
 #include "state/lookout.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "uffd.h"
 
 #include <assert.h>

@@ -9,7 +9,7 @@
 #include "resident_calls.h"
 #include "state/sealing.h"
 #include "state/seals.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/sealed.h"
 #include "store/sender.h"
 #include "store/store.h"

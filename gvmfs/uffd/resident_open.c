@@ -11,7 +11,7 @@
 #include "resident_env.h"
 #include "sessions.h"
 #include "state/keeper.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/store.h"
 #include "store/writers.h"
 #include "uffd.h"

@@ -7,7 +7,7 @@
 #include "sessions.h"
 #include "state/keeper.h"
 #include "state/lookout.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <stdlib.h>
 

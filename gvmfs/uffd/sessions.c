@@ -4,7 +4,7 @@
 
 #include "base/descriptors.h"
 #include "state/release.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <unistd.h>
 

@@ -12,10 +12,10 @@
 #include <assert.h>
 #include <string.h>
 
-uint16_t region_get(const struct regions *t, const struct gvm_get_req *what,
-		    struct region_found *found, uint64_t *detail)
+uint16_t regions_get(const struct regions *t, const struct gvm_get_req *what,
+		     struct region_found *found, uint64_t *detail)
 {
-	const struct region *r = region_find(t, &what->region);
+	const struct region *r = regions_find(t, &what->region);
 	const struct chunk_entry *entry;
 	uint64_t version;
 
@@ -77,7 +77,7 @@ static uint16_t compose_delta(struct regions *t, const struct region *r,
 		uint32_t bit = 1u << b;
 
 		if (from_base & bit) {
-			store_read(t->store, entry->cell, base_off, p, base.block[b].bytes);
+			store_copy(t->store, entry->cell, base_off, p, base.block[b].bytes);
 			p += base.block[b].bytes;
 		} else if (whole->block_mask & bit) {
 			memcpy(p, body + delta_off, delta->block[b].bytes);
@@ -148,8 +148,8 @@ static uint16_t body_store(struct regions *t, struct region *r, struct chunk_ent
 		entry_drop_body(t, r, entry);
 	new.cell = store_alloc(t->store, store_cells_of(new.bytes));
 	assert(new.cell != STORE_NONE);
-	store_write(t->store, new.cell, 0, packed, head_bytes);
-	store_write(t->store, new.cell, head_bytes, body, head->body_bytes);
+	store_fill(t->store, new.cell, 0, packed, head_bytes);
+	store_fill(t->store, new.cell, head_bytes, body, head->body_bytes);
 	r->sealed = head->sealed;
 	*entry = new;
 	entry->check = entry_check(r, entry, packed);
@@ -197,8 +197,8 @@ static uint16_t put_judge(const struct region *r, const struct chunk_entry *entr
 	return GVM_OK;
 }
 
-uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
-		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail)
+uint16_t regions_put(struct regions *t, const struct gvm_put_req *what,
+		     const struct chunk_head *head, const uint8_t *body, uint64_t *detail)
 {
 	struct chunk_head merged;
 	uint8_t packed_whole[CHUNK_HEAD_MAX];
@@ -261,7 +261,7 @@ static void chunks_forget(struct regions *t, struct region *r, uint64_t first, u
 	}
 }
 
-uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail)
+uint16_t regions_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail)
 {
 	struct region *r;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
@@ -308,10 +308,10 @@ static void rotten_note(struct regions *t, struct region *r, struct chunk_entry 
 	entry->rotten = rotten;
 }
 
-uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what, struct gvm_region_check_rsp *rsp,
-		      uint8_t *buf, uint32_t *bytes)
+uint16_t regions_check(struct regions *t, const struct gvm_region_check_req *what,
+		       struct gvm_region_check_rsp *rsp, uint8_t *buf, uint32_t *bytes)
 {
-	struct region *r = region_find(t, &what->region);
+	struct region *r = regions_find(t, &what->region);
 	uint32_t looked = 0;
 	uint8_t *p = buf;
 	uint64_t c;

@@ -61,7 +61,7 @@ const uint8_t *entry_packed(const struct regions *t, const struct chunk_entry *e
 {
 	if (entry->head_bytes <= STORE_CELL_BYTES)
 		return store_head(t->store, entry->cell);
-	store_read(t->store, entry->cell, 0, copy, entry->head_bytes);
+	store_copy(t->store, entry->cell, 0, copy, entry->head_bytes);
 	return copy;
 }
 
@@ -86,7 +86,7 @@ bool entry_is_sound(struct regions *t, const struct region *r, const struct chun
 	assert(entry_has_body(entry));
 	if (entry_head(t, r, entry, &head))
 		return false;
-	store_read(t->store, entry->cell, entry->head_bytes, t->scratch, head.body_bytes);
+	store_copy(t->store, entry->cell, entry->head_bytes, t->scratch, head.body_bytes);
 	if (head.sealed)
 		return entry_body_check(&head, t->scratch) == entry->body_check;
 	return !chunk_verify(&head, t->scratch, &r->id, chunk);

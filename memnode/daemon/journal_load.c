@@ -140,11 +140,11 @@ static int region_apply(struct load *o, const struct keep_record *r, const uint8
 		region->views_cells = 0;
 	}
 	if (region)
-		region_erase(t, &id);
+		regions_erase(t, &id);
 	err = region_image_restore(t, p, r->birth, false, &region);
 	if (err) {
 		free(views);
-		region_uncharge(t, views_cells);
+		regions_uncharge(t, views_cells);
 		return err;
 	}
 	region->views = views;
@@ -172,7 +172,7 @@ static int gone_apply(struct load *o, const struct keep_record *r, const uint8_t
 		return -EBADMSG;
 	memcpy(id.b, p, 16);
 	if (region_find_any(o->j->regions, &id))
-		region_erase(o->j->regions, &id);
+		regions_erase(o->j->regions, &id);
 	return 0;
 }
 
@@ -420,7 +420,8 @@ static void remains_make(struct regions *t)
 		struct gvm_id id = r->id;
 
 		if (r->lease.removes && !r->remains) {
-			region_erase(t, &id); /* of a file without a name: nobody would remove it */
+			regions_erase(t,
+				      &id); /* of a file without a name: nobody would remove it */
 			continue;
 		}
 		r->remains = true;

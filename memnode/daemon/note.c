@@ -11,15 +11,15 @@
 
 static void note_drop(struct regions *t, struct region *r)
 {
-	region_uncharge(t, r->note_cells);
+	regions_uncharge(t, r->note_cells);
 	free(r->note);
 	r->note = NULL;
 	r->note_bytes = 0;
 	r->note_epoch = r->note_cells = 0;
 }
 
-uint16_t region_note(struct regions *t, const struct gvm_region_note_req *what, const uint8_t *note, uint32_t bytes,
-		     uint64_t *detail)
+uint16_t regions_note(struct regions *t, const struct gvm_region_note_req *what,
+		      const uint8_t *note, uint32_t bytes, uint64_t *detail)
 {
 	uint64_t cells = store_cells_of(bytes);
 	struct region *r;
@@ -30,11 +30,11 @@ uint16_t region_note(struct regions *t, const struct gvm_region_note_req *what, 
 	note_drop(t, r);
 	if (!bytes)
 		return GVM_OK;
-	if (!region_charge(t, cells))
+	if (!regions_charge(t, cells))
 		return GVM_ERR_NOSPACE;
 	r->note = malloc(bytes);
 	if (!r->note) {
-		region_uncharge(t, cells);
+		regions_uncharge(t, cells);
 		return GVM_ERR_NOSPACE;
 	}
 	memcpy(r->note, note, bytes);
@@ -44,10 +44,10 @@ uint16_t region_note(struct regions *t, const struct gvm_region_note_req *what, 
 	return GVM_OK;
 }
 
-uint16_t region_noted(const struct regions *t, const struct gvm_region_noted_req *what, struct gvm_region_noted_rsp *rsp,
-		      uint8_t *buf, uint32_t *bytes)
+uint16_t regions_noted(const struct regions *t, const struct gvm_region_noted_req *what,
+		       struct gvm_region_noted_rsp *rsp, uint8_t *buf, uint32_t *bytes)
 {
-	const struct region *r = region_find(t, &what->region);
+	const struct region *r = regions_find(t, &what->region);
 
 	if (!r)
 		return GVM_ERR_LOST;

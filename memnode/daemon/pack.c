@@ -69,7 +69,7 @@ static void begin(struct packer *p, struct region *r, uint64_t chunk)
 	p->cell = entry->cell;
 	p->bytes = entry->bytes;
 	p->check = entry->check;
-	store_read(p->t->store, entry->cell, entry->head_bytes, p->from_body, p->from.body_bytes);
+	store_copy(p->t->store, entry->cell, entry->head_bytes, p->from_body, p->from.body_bytes);
 	if (chunk_verify(&p->from, p->from_body, &r->id, chunk)) {
 		entry_set_raw(p->t, r, entry, false);
 		return;

@@ -99,45 +99,47 @@ struct region_found {
 int regions_init(struct regions *t, struct store *store, uint64_t limit_cells, double overcommit);
 void regions_deinit(struct regions *t);
 
-uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
+uint16_t regions_create(struct regions *t, const struct gvm_region_create_req *what,
+			uint64_t *detail);
+uint16_t regions_open(struct regions *t, const struct gvm_region_open_req *what,
+		      struct region_writer *writer, struct gvm_region_open_rsp *rsp,
+		      uint64_t *detail);
+uint16_t regions_close(struct regions *t, const struct gvm_region_close_req *what,
 		       uint64_t *detail);
-uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
-		     struct region_writer *writer, struct gvm_region_open_rsp *rsp,
-		     uint64_t *detail);
-uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what, uint64_t *detail);
-uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *what,
-		       uint64_t *detail);
-uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
-		       uint64_t *detail);
-uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
-		     struct gvm_region_stat_rsp *rsp);
+uint16_t regions_resize(struct regions *t, const struct gvm_region_resize_req *what,
+			uint64_t *detail);
+uint16_t regions_delete(struct regions *t, const struct gvm_region_delete_req *what,
+			uint64_t *detail);
+uint16_t regions_stat(const struct regions *t, const struct gvm_region_stat_req *what,
+		      struct gvm_region_stat_rsp *rsp);
 /* Of `count` regions, whose ids the request's data has. Writes the answer's data to buf; returns its bytes. */
-uint32_t region_held(const struct regions *t, const uint8_t *ids, uint32_t count, uint8_t *buf);
+uint32_t regions_held(const struct regions *t, const uint8_t *ids, uint32_t count, uint8_t *buf);
 /* Writes the answer's data to buf (room: GVM_DATA_MAX); returns its bytes. */
-uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *what,
-		     struct gvm_region_list_rsp *rsp, uint8_t *buf);
-uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
-		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes);
-uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail);
-/* Writes the answer's data to buf, as region_list() does. */
-uint16_t region_views(const struct regions *t, const struct gvm_region_views_req *what,
-		      struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes);
-uint16_t region_get(const struct regions *t, const struct gvm_get_req *what, struct region_found *found,
-		    uint64_t *detail);
+uint32_t regions_list(const struct regions *t, const struct gvm_region_list_req *what,
+		      struct gvm_region_list_rsp *rsp, uint8_t *buf);
+uint16_t regions_index(const struct regions *t, const struct gvm_region_index_req *what,
+		       struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes);
+uint16_t regions_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail);
+/* Writes the answer's data to buf, as regions_list() does. */
+uint16_t regions_views(const struct regions *t, const struct gvm_region_views_req *what,
+		       struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes);
+uint16_t regions_get(const struct regions *t, const struct gvm_get_req *what,
+		     struct region_found *found, uint64_t *detail);
 /* `head` went through chunk_head_unpack(), `body` has head->body_bytes; where the head is sealed, the data's
  * checksum was right. */
-uint16_t region_put(struct regions *t, const struct gvm_put_req *what,
-		    const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
-/* Looks at some chunks that have a body. Writes those that are not what was stored to buf, as region_list() does. */
-uint16_t region_check(struct regions *t, const struct gvm_region_check_req *what, struct gvm_region_check_rsp *rsp,
-		      uint8_t *buf, uint32_t *bytes);
+uint16_t regions_put(struct regions *t, const struct gvm_put_req *what,
+		     const struct chunk_head *head, const uint8_t *body, uint64_t *detail);
+/* Looks at some chunks that have a body. Writes those that are not what was stored to buf, as
+ * regions_list() does. */
+uint16_t regions_check(struct regions *t, const struct gvm_region_check_req *what,
+		       struct gvm_region_check_rsp *rsp, uint8_t *buf, uint32_t *bytes);
 /* Keeps the bytes beside the region, in place of what was kept; NOSPACE: nothing is, then. */
-uint16_t region_note(struct regions *t, const struct gvm_region_note_req *what, const uint8_t *note, uint32_t bytes,
-		     uint64_t *detail);
+uint16_t regions_note(struct regions *t, const struct gvm_region_note_req *what,
+		      const uint8_t *note, uint32_t bytes, uint64_t *detail);
 /* Writes them to buf (room: GVM_NOTE_MAX). */
-uint16_t region_noted(const struct regions *t, const struct gvm_region_noted_req *what, struct gvm_region_noted_rsp *rsp,
-		      uint8_t *buf, uint32_t *bytes);
-uint16_t region_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
+uint16_t regions_noted(const struct regions *t, const struct gvm_region_noted_req *what,
+		       struct gvm_region_noted_rsp *rsp, uint8_t *buf, uint32_t *bytes);
+uint16_t regions_discard(struct regions *t, const struct gvm_discard_req *what, uint64_t *detail);
 
 /* Frees up to `chunks` chunks of deleted regions: a large region takes long, and requests are served
  * meanwhile. True if there is more to do. */

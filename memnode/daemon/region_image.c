@@ -83,7 +83,7 @@ int region_image_restore(struct regions *t, const uint8_t *buf, uint64_t birth, 
 		return -EBADMSG;
 	if (t->count == REGION_COUNT_MAX)
 		return -ENOSPC;
-	r = region_add(t, &id, entries);
+	r = regions_add(t, &id, entries);
 	if (!r)
 		return -ENOMEM;
 	r->birth = birth;
@@ -95,7 +95,7 @@ int region_image_restore(struct regions *t, const uint8_t *buf, uint64_t birth, 
 	r->remains = remains || gvm_load_le(buf + AT_FLAGS, 4) & FLAG_REMAINS;
 	r->sealed = gvm_load_le(buf + AT_FLAGS, 4) & FLAG_SEALED;
 	lease_restore(r, buf);
-	region_reserve(t, r, reserve);
+	regions_reserve(t, r, reserve);
 	*region = r;
 	return 0;
 }
@@ -118,7 +118,7 @@ static bool entry_restore(struct regions *t, struct region *r, uint64_t chunk, s
 	new.cell = body_alloc(t, new.bytes);
 	if (new.cell == STORE_NONE)
 		return false;
-	store_write(t->store, new.cell, 0, packed, new.bytes);
+	store_fill(t->store, new.cell, 0, packed, new.bytes);
 	region_note_write(r, chunk);
 	*entry = new;
 	entry->check = entry_check(r, entry, packed) ^ check_xor;
@@ -164,5 +164,5 @@ void regions_restored(struct regions *t)
 {
 	for (unsigned i = 0; i < t->count; i++)
 		if (t->sorted[i]->remains)
-			region_reserve(t, t->sorted[i], t->sorted[i]->totals.chunks);
+			regions_reserve(t, t->sorted[i], t->sorted[i]->totals.chunks);
 }

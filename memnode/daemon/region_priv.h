@@ -61,7 +61,7 @@ struct region {
 
 /* The region, whether it is what a loss has left or not. */
 struct region *region_find_any(const struct regions *t, const struct gvm_id *id);
-struct region *region_find(const struct regions *t, const struct gvm_id *id);
+struct region *regions_find(const struct regions *t, const struct gvm_id *id);
 /* The region, if a request with `epoch` may change it: LOST or FENCED otherwise. */
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail);
@@ -75,8 +75,8 @@ void chunk_repack(struct regions *t, struct region *r, uint64_t chunk, const str
 		  const uint8_t *body);
 
 /* Takes cells for tables of a region, beside its entries: false if they are promised, or taken. */
-bool region_charge(struct regions *t, uint64_t cells);
-void region_uncharge(struct regions *t, uint64_t cells);
+bool regions_charge(struct regions *t, uint64_t cells);
+void regions_uncharge(struct regions *t, uint64_t cells);
 
 #define ENTRY_GROUP 512u /* entries that have one bit: of a large region most are never written */
 
@@ -94,10 +94,10 @@ static inline bool entry_has_body(const struct chunk_entry *entry)
 }
 
 /* A new region of this size, which is not there yet. NULL: no memory. */
-struct region *region_add(struct regions *t, const struct gvm_id *id, uint64_t chunks);
+struct region *regions_add(struct regions *t, const struct gvm_id *id, uint64_t chunks);
 /* Changes what is promised to it. */
-void region_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks);
-void region_erase(struct regions *t, const struct gvm_id *id);
+void regions_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks);
+void regions_erase(struct regions *t, const struct gvm_id *id);
 /* The newest record of a chunk is this one now; segment 0: there is none. */
 void chunk_place_set(struct regions *t, struct region *r, uint64_t chunk, uint32_t segment, uint32_t bytes);
 /* The first chunk at or after `chunk` of a group that was written; entries_chunks: none. */

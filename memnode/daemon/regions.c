@@ -51,7 +51,7 @@ struct region *region_find_any(const struct regions *t, const struct gvm_id *id)
 	return at < t->count && gvm_id_equal(&t->sorted[at]->id, id) ? t->sorted[at] : NULL;
 }
 
-struct region *region_find(const struct regions *t, const struct gvm_id *id)
+struct region *regions_find(const struct regions *t, const struct gvm_id *id)
 {
 	struct region *r = region_find_any(t, id);
 
@@ -86,7 +86,7 @@ static bool can_promise(const struct regions *t, uint64_t entries, uint64_t rese
 	return reserve <= *detail;
 }
 
-bool region_charge(struct regions *t, uint64_t cells)
+bool regions_charge(struct regions *t, uint64_t cells)
 {
 	uint64_t chunks;
 
@@ -97,7 +97,7 @@ bool region_charge(struct regions *t, uint64_t cells)
 	return true;
 }
 
-void region_uncharge(struct regions *t, uint64_t cells)
+void regions_uncharge(struct regions *t, uint64_t cells)
 {
 	t->entry_cells -= cells;
 	t->promised_cells -= cells;
@@ -164,7 +164,7 @@ static bool sorted_make_room(struct regions *t)
 	return true;
 }
 
-struct region *region_add(struct regions *t, const struct gvm_id *id, uint64_t chunks)
+struct region *regions_add(struct regions *t, const struct gvm_id *id, uint64_t chunks)
 {
 	unsigned at = region_place(t, id);
 	struct region *r = sorted_make_room(t) ? calloc(1, sizeof(*r)) : NULL;
@@ -192,7 +192,7 @@ struct region *region_add(struct regions *t, const struct gvm_id *id, uint64_t c
 	return r;
 }
 
-void region_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks)
+void regions_reserve(struct regions *t, struct region *r, uint64_t reserve_chunks)
 {
 	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
 	t->promised_cells += reserve_chunks * REGION_CHUNK_CELLS;
@@ -210,11 +210,11 @@ bool region_views_make(struct regions *t, struct region *r)
 
 	if (r->views)
 		return true;
-	if (!region_charge(t, cells))
+	if (!regions_charge(t, cells))
 		return false;
 	r->views = calloc(GVM_SLOTS_MAX, sizeof(*r->views));
 	if (!r->views) {
-		region_uncharge(t, cells);
+		regions_uncharge(t, cells);
 		return false;
 	}
 	r->views_cells = cells;
@@ -235,8 +235,8 @@ bool region_is_late(const struct region *r, uint64_t epoch, uint64_t order, uint
 	return true;
 }
 
-uint16_t region_create(struct regions *t, const struct gvm_region_create_req *what,
-		       uint64_t *detail)
+uint16_t regions_create(struct regions *t, const struct gvm_region_create_req *what,
+			uint64_t *detail)
 {
 	unsigned at = region_place(t, &what->region);
 	struct region *r = at < t->count ? t->sorted[at] : NULL;
@@ -258,14 +258,14 @@ uint16_t region_create(struct regions *t, const struct gvm_region_create_req *wh
 	tables = entry_cells(t, what->chunks) + (what->views ? views_cells() : 0);
 	if (t->drains || !can_promise(t, tables, what->reserve_chunks, detail) || t->count == REGION_COUNT_MAX)
 		return GVM_ERR_NOSPACE;
-	r = region_add(t, &what->region, what->chunks);
+	r = regions_add(t, &what->region, what->chunks);
 	if (!r)
 		return GVM_ERR_NOSPACE;
 	if (what->views && !region_views_make(t, r)) {
-		region_erase(t, &what->region);
+		regions_erase(t, &what->region);
 		return GVM_ERR_NOSPACE;
 	}
-	region_reserve(t, r, what->reserve_chunks);
+	regions_reserve(t, r, what->reserve_chunks);
 	r->view = what->view;
 	order_set(r, what->epoch, what->order);
 	return GVM_OK;
@@ -385,11 +385,11 @@ static uint16_t region_attach(struct region *r, const struct gvm_region_open_req
 	return GVM_OK;
 }
 
-uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
-		     struct region_writer *writer, struct gvm_region_open_rsp *rsp,
-		     uint64_t *detail)
+uint16_t regions_open(struct regions *t, const struct gvm_region_open_req *what,
+		      struct region_writer *writer, struct gvm_region_open_rsp *rsp,
+		      uint64_t *detail)
 {
-	struct region *r = region_find(t, &what->region);
+	struct region *r = regions_find(t, &what->region);
 	uint16_t status = GVM_OK;
 
 	*detail = 0;
@@ -441,7 +441,7 @@ uint16_t region_open(struct regions *t, const struct gvm_region_open_req *what,
 uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint64_t epoch,
 			  struct region **region, uint64_t *detail)
 {
-	struct region *r = region_find(t, id);
+	struct region *r = regions_find(t, id);
 
 	if (!r || r->remains)
 		return GVM_ERR_LOST;
@@ -453,7 +453,7 @@ uint16_t region_of_writer(const struct regions *t, const struct gvm_id *id, uint
 	return GVM_OK;
 }
 
-uint16_t region_close(struct regions *t, const struct gvm_region_close_req *what, uint64_t *detail)
+uint16_t regions_close(struct regions *t, const struct gvm_region_close_req *what, uint64_t *detail)
 {
 	struct region *r;
 	uint16_t status = region_of_writer(t, &what->region, what->epoch, &r, detail);
@@ -522,8 +522,8 @@ static bool entries_grow(struct region *r, uint64_t chunks)
 	return true;
 }
 
-uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *what,
-		       uint64_t *detail)
+uint16_t regions_resize(struct regions *t, const struct gvm_region_resize_req *what,
+			uint64_t *detail)
 {
 	uint64_t entries = 0, more = 0;
 	struct region *r;
@@ -550,7 +550,7 @@ uint16_t region_resize(struct regions *t, const struct gvm_region_resize_req *wh
 	region_cut(t, r, what->chunks);
 	t->entry_cells += entries;
 	t->promised_cells += entries;
-	region_reserve(t, r, what->reserve_chunks);
+	regions_reserve(t, r, what->reserve_chunks);
 	r->chunks = what->chunks;
 	assert(r->chunks <= r->entries_chunks && r->totals.chunks <= r->reserve);
 	return GVM_OK;
@@ -622,7 +622,7 @@ static void region_bury(struct regions *t, struct region *r)
 	t->totals.nonzero_bytes -= r->totals.nonzero_bytes;
 	t->totals.rotten -= r->totals.rotten;
 	t->totals.raw -= r->totals.raw;
-	region_uncharge(t, entries + r->views_cells + r->note_cells);
+	regions_uncharge(t, entries + r->views_cells + r->note_cells);
 	t->promised_cells -= r->reserve * REGION_CHUNK_CELLS;
 	TAILQ_INSERT_TAIL(&t->dying, r, dying_link);
 }
@@ -646,8 +646,8 @@ static void region_grave(struct regions *t, const struct gvm_region_delete_req *
 		grave_note(&t->graves, &what->region, r->order_epoch, r->order + 1);
 }
 
-uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *what,
-		       uint64_t *detail)
+uint16_t regions_delete(struct regions *t, const struct gvm_region_delete_req *what,
+			uint64_t *detail)
 {
 	struct region *r = region_find_any(t, &what->region);
 	uint16_t status;
@@ -666,14 +666,14 @@ uint16_t region_delete(struct regions *t, const struct gvm_region_delete_req *wh
 	return status;
 }
 
-void region_erase(struct regions *t, const struct gvm_id *id)
+void regions_erase(struct regions *t, const struct gvm_id *id)
 {
 	region_remove(t, region_place(t, id));
 }
 
 bool region_has_epoch(const struct regions *t, const struct gvm_id *id, uint64_t epoch)
 {
-	const struct region *r = region_find(t, id);
+	const struct region *r = regions_find(t, id);
 
 	return r && r->epoch >= epoch;
 }
@@ -715,10 +715,10 @@ static uint64_t region_held_bytes(const struct regions *t, const struct region *
 	return (r->totals.cells + entry_cells(t, r->entries_chunks) + r->views_cells + r->note_cells) * STORE_CELL_BYTES;
 }
 
-uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *what,
-		     struct gvm_region_stat_rsp *rsp)
+uint16_t regions_stat(const struct regions *t, const struct gvm_region_stat_req *what,
+		      struct gvm_region_stat_rsp *rsp)
 {
-	const struct region *r = region_find(t, &what->region);
+	const struct region *r = regions_find(t, &what->region);
 
 	if (!r)
 		return GVM_ERR_LOST;
@@ -737,7 +737,7 @@ uint16_t region_stat(const struct regions *t, const struct gvm_region_stat_req *
 	return GVM_OK;
 }
 
-uint32_t region_held(const struct regions *t, const uint8_t *ids, uint32_t count, uint8_t *buf)
+uint32_t regions_held(const struct regions *t, const uint8_t *ids, uint32_t count, uint8_t *buf)
 {
 	for (uint32_t i = 0; i < count; i++) {
 		uint8_t *p = buf + i * GVM_HELD_ENTRY_BYTES;
@@ -745,7 +745,7 @@ uint32_t region_held(const struct regions *t, const uint8_t *ids, uint32_t count
 		struct gvm_id id;
 
 		memcpy(id.b, ids + i * sizeof(id), sizeof(id));
-		r = region_find(t, &id);
+		r = regions_find(t, &id);
 		gvm_store_le(p, r != NULL, 1);
 		gvm_store_le(p + 1, r ? r->epoch : 0, 8);
 		gvm_store_le(p + 9, r ? r->totals.chunks : 0, 8);
@@ -754,8 +754,8 @@ uint32_t region_held(const struct regions *t, const uint8_t *ids, uint32_t count
 	return count * GVM_HELD_ENTRY_BYTES;
 }
 
-uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *what,
-		     struct gvm_region_list_rsp *rsp, uint8_t *buf)
+uint32_t regions_list(const struct regions *t, const struct gvm_region_list_req *what,
+		      struct gvm_region_list_rsp *rsp, uint8_t *buf)
 {
 	unsigned at = region_place(t, &what->after);
 	uint8_t *p = buf;
@@ -775,10 +775,10 @@ uint32_t region_list(const struct regions *t, const struct gvm_region_list_req *
 	return (uint32_t)(p - buf);
 }
 
-uint16_t region_index(const struct regions *t, const struct gvm_region_index_req *what,
-		      struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes)
+uint16_t regions_index(const struct regions *t, const struct gvm_region_index_req *what,
+		       struct gvm_region_index_rsp *rsp, uint8_t *buf, uint32_t *bytes)
 {
-	const struct region *r = region_find(t, &what->region);
+	const struct region *r = regions_find(t, &what->region);
 	uint64_t c = what->first, seen = 0;
 	uint8_t *p = buf;
 

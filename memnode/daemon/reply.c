@@ -222,7 +222,7 @@ static struct reply *get_copied(struct node *n, const struct region_found *found
 	for (unsigned i = 0; i < count; i++) {
 		p = (uint8_t *)mempcpy(p, pieces[i].head, pieces[i].head_bytes);
 		for_each_range(found, pieces[i].blocks, off, len, it) {
-			store_read(n->store, found->cell, off, p, len);
+			store_copy(n->store, found->cell, off, p, len);
 			p += len;
 		}
 	}

@@ -248,14 +248,14 @@ static int region_written(struct request *q, const struct gvm_id *id, uint16_t s
 static int op_region_create(struct request *q, const union fields *f)
 {
 	return region_written(q, &f->region_create.region,
-			    region_create(&q->node->regions, &f->region_create, &q->detail));
+			      regions_create(&q->node->regions, &f->region_create, &q->detail));
 }
 
 static int op_region_open(struct request *q, const union fields *f)
 {
 	struct gvm_region_open_rsp rsp;
-	uint16_t status = region_open(&q->node->regions, &f->region_open, &q->session->writer, &rsp,
-				      &q->detail);
+	uint16_t status = regions_open(&q->node->regions, &f->region_open, &q->session->writer,
+				       &rsp, &q->detail);
 
 	if (!status)
 		q->meta_len = gvm_region_open_rsp_pack(&rsp, q->meta);
@@ -265,7 +265,7 @@ static int op_region_open(struct request *q, const union fields *f)
 static int op_region_close(struct request *q, const union fields *f)
 {
 	return region_written(q, &f->region_close.region,
-			    region_close(&q->node->regions, &f->region_close, &q->detail));
+			      regions_close(&q->node->regions, &f->region_close, &q->detail));
 }
 
 static int op_region_resize(struct request *q, const union fields *f)
@@ -276,7 +276,7 @@ static int op_region_resize(struct request *q, const union fields *f)
 	/* Until the zeros of its last cut are written down. */
 	if (j && journal_region_waits(j, &f->region_resize.region))
 		return -EAGAIN;
-	status = region_resize(&q->node->regions, &f->region_resize, &q->detail);
+	status = regions_resize(&q->node->regions, &f->region_resize, &q->detail);
 	region_written(q, &f->region_resize.region, status);
 	if (!status && j)
 		journal_region_cut(j, &f->region_resize.region);
@@ -285,7 +285,7 @@ static int op_region_resize(struct request *q, const union fields *f)
 
 static int op_region_delete(struct request *q, const union fields *f)
 {
-	uint16_t status = region_delete(&q->node->regions, &f->region_delete, &q->detail);
+	uint16_t status = regions_delete(&q->node->regions, &f->region_delete, &q->detail);
 
 	if (!status && q->node->journal)
 		journal_region_gone(q->node->journal, &f->region_delete.region);
@@ -295,7 +295,7 @@ static int op_region_delete(struct request *q, const union fields *f)
 static int op_region_stat(struct request *q, const union fields *f)
 {
 	struct gvm_region_stat_rsp rsp;
-	uint16_t status = region_stat(&q->node->regions, &f->region_stat, &rsp);
+	uint16_t status = regions_stat(&q->node->regions, &f->region_stat, &rsp);
 
 	if (!status)
 		q->meta_len = gvm_region_stat_rsp_pack(&rsp, q->meta);
@@ -308,7 +308,7 @@ static int op_region_held(struct request *q, const union fields *f)
 
 	if (!rsp.count || (uint64_t)rsp.count * sizeof(struct gvm_id) != q->frame->hdr.data_len)
 		return GVM_ERR_INVALID;
-	q->data_len = region_held(&q->node->regions, q->frame->data, rsp.count, q->node->answer);
+	q->data_len = regions_held(&q->node->regions, q->frame->data, rsp.count, q->node->answer);
 	q->meta_len = gvm_region_held_rsp_pack(&rsp, q->meta);
 	return GVM_OK;
 }
@@ -317,7 +317,7 @@ static int op_region_list(struct request *q, const union fields *f)
 {
 	struct gvm_region_list_rsp rsp;
 
-	q->data_len = region_list(&q->node->regions, &f->region_list, &rsp, q->node->answer);
+	q->data_len = regions_list(&q->node->regions, &f->region_list, &rsp, q->node->answer);
 	q->meta_len = gvm_region_list_rsp_pack(&rsp, q->meta);
 	return GVM_OK;
 }
@@ -325,8 +325,8 @@ static int op_region_list(struct request *q, const union fields *f)
 static int op_region_index(struct request *q, const union fields *f)
 {
 	struct gvm_region_index_rsp rsp;
-	uint16_t status = region_index(&q->node->regions, &f->region_index, &rsp, q->node->answer,
-				       &q->data_len);
+	uint16_t status = regions_index(&q->node->regions, &f->region_index, &rsp, q->node->answer,
+					&q->data_len);
 
 	if (!status)
 		q->meta_len = gvm_region_index_rsp_pack(&rsp, q->meta);
@@ -335,7 +335,7 @@ static int op_region_index(struct request *q, const union fields *f)
 
 static int op_region_view(struct request *q, const union fields *f)
 {
-	uint16_t status = region_view(&q->node->regions, &f->region_view, &q->detail);
+	uint16_t status = regions_view(&q->node->regions, &f->region_view, &q->detail);
 
 	if (!status && q->node->journal)
 		journal_view(q->node->journal, &f->region_view.region, f->region_view.slot);
@@ -345,8 +345,8 @@ static int op_region_view(struct request *q, const union fields *f)
 static int op_region_views(struct request *q, const union fields *f)
 {
 	struct gvm_region_views_rsp rsp;
-	uint16_t status = region_views(&q->node->regions, &f->region_views, &rsp, q->node->answer,
-				       &q->data_len);
+	uint16_t status = regions_views(&q->node->regions, &f->region_views, &rsp, q->node->answer,
+					&q->data_len);
 
 	if (!status)
 		q->meta_len = gvm_region_views_rsp_pack(&rsp, q->meta);
@@ -356,7 +356,8 @@ static int op_region_views(struct request *q, const union fields *f)
 static int op_region_check(struct request *q, const union fields *f)
 {
 	struct gvm_region_check_rsp rsp;
-	uint16_t status = region_check(&q->node->regions, &f->region_check, &rsp, q->node->answer, &q->data_len);
+	uint16_t status = regions_check(&q->node->regions, &f->region_check, &rsp, q->node->answer,
+					&q->data_len);
 
 	if (status)
 		return status;
@@ -369,13 +370,15 @@ static int op_region_check(struct request *q, const union fields *f)
 
 static int op_region_note(struct request *q, const union fields *f)
 {
-	return region_note(&q->node->regions, &f->region_note, q->frame->data, q->frame->hdr.data_len, &q->detail);
+	return regions_note(&q->node->regions, &f->region_note, q->frame->data,
+			    q->frame->hdr.data_len, &q->detail);
 }
 
 static int op_region_noted(struct request *q, const union fields *f)
 {
 	struct gvm_region_noted_rsp rsp;
-	uint16_t status = region_noted(&q->node->regions, &f->region_noted, &rsp, q->node->answer, &q->data_len);
+	uint16_t status = regions_noted(&q->node->regions, &f->region_noted, &rsp, q->node->answer,
+					&q->data_len);
 
 	if (!status)
 		q->meta_len = gvm_region_noted_rsp_pack(&rsp, q->meta);
@@ -385,7 +388,7 @@ static int op_region_noted(struct request *q, const union fields *f)
 static int op_get(struct request *q, const union fields *f)
 {
 	struct region_found found;
-	uint16_t status = region_get(&q->node->regions, &f->get, &found, &q->detail);
+	uint16_t status = regions_get(&q->node->regions, &f->get, &found, &q->detail);
 
 	/* Its head is one that the client does not know. */
 	if (!status && found.head.sealed && !(q->session->welcome.features & GVM_FEATURE_SEAL))
@@ -420,7 +423,7 @@ static int op_put(struct request *q, const union fields *f)
 	/* Plain blocks carry their own checks, but only a holder of the key can check sealed ones. */
 	if (head.sealed && gvm_data_check(frame->data, frame->hdr.data_len) != frame->hdr.data_check)
 		return GVM_ERR_CORRUPT;
-	status = region_put(&q->node->regions, &f->put, &head, frame->data, &q->detail);
+	status = regions_put(&q->node->regions, &f->put, &head, frame->data, &q->detail);
 	if (!status && q->node->journal) {
 		journal_region(q->node->journal, &f->put.region); /* it may be sealed from here on */
 		journal_chunk(q->node->journal, &f->put.region, f->put.chunk);
@@ -430,7 +433,7 @@ static int op_put(struct request *q, const union fields *f)
 
 static int op_discard(struct request *q, const union fields *f)
 {
-	uint16_t status = region_discard(&q->node->regions, &f->discard, &q->detail);
+	uint16_t status = regions_discard(&q->node->regions, &f->discard, &q->detail);
 
 	if (!status && q->node->journal)
 		journal_discard(q->node->journal, &f->discard.region, f->discard.first, f->discard.count);

@@ -51,7 +51,7 @@ static bool view_put(struct slot_views *v, const struct slot_view *new, bool act
 	return true;
 }
 
-uint16_t region_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail)
+uint16_t regions_view(struct regions *t, const struct gvm_region_view_req *what, uint64_t *detail)
 {
 	struct slot_view new = {what->number, {what->member_0, what->member_1, what->member_2, what->member_3}};
 	struct slot_views *held;
@@ -136,10 +136,10 @@ bool region_views_restore(struct regions *t, struct region *r, const uint8_t *im
 	return true;
 }
 
-uint16_t region_views(const struct regions *t, const struct gvm_region_views_req *what,
-		      struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes)
+uint16_t regions_views(const struct regions *t, const struct gvm_region_views_req *what,
+		       struct gvm_region_views_rsp *rsp, uint8_t *buf, uint32_t *bytes)
 {
-	const struct region *r = region_find(t, &what->region);
+	const struct region *r = regions_find(t, &what->region);
 	uint64_t end = (uint64_t)what->first + what->count;
 	uint8_t *p = buf;
 

@@ -389,7 +389,7 @@ static void cells_copy(uint8_t *to, const uint8_t *from, uint32_t len)
 	memcpy(to, from, len);
 }
 
-void store_write(struct store *s, uint32_t first, uint32_t off, const void *from, uint32_t len)
+void store_fill(struct store *s, uint32_t first, uint32_t off, const void *from, uint32_t len)
 {
 	struct run r = run_begin(s, first, off);
 	const uint8_t *p = from;
@@ -404,7 +404,7 @@ void store_write(struct store *s, uint32_t first, uint32_t off, const void *from
 	}
 }
 
-void store_read(const struct store *s, uint32_t first, uint32_t off, void *to, uint32_t len)
+void store_copy(const struct store *s, uint32_t first, uint32_t off, void *to, uint32_t len)
 {
 	struct run r = run_begin(s, first, off);
 	uint8_t *p = to, *at;

@@ -60,8 +60,8 @@ bool store_is_pinned(struct store *s, uint32_t first);
 void store_unpin(struct store *s, uint32_t first);
 
 /* Bytes of the object `first`; off + len lies within it. */
-void store_write(struct store *s, uint32_t first, uint32_t off, const void *from, uint32_t len);
-void store_read(const struct store *s, uint32_t first, uint32_t off, void *to, uint32_t len);
+void store_fill(struct store *s, uint32_t first, uint32_t off, const void *from, uint32_t len);
+void store_copy(const struct store *s, uint32_t first, uint32_t off, void *to, uint32_t len);
 /* The first bytes of an object, in place (up to STORE_CELL_BYTES). */
 const uint8_t *store_head(const struct store *s, uint32_t first);
 /* Describes these bytes with one iovec for each run of cells; returns how many. iov has room for

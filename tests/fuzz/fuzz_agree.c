@@ -186,7 +186,7 @@ static void call_begin(struct fuzz_input *in, struct call *call, bool creates)
 
 static void region_leave(struct gvm_region *region)
 {
-	if (gvm_region_close(region))
+	if (gvm_region_shut(region))
 		return;
 	gvm_tell_withdraw(region, region->number);
 	gvm_region_end(region);

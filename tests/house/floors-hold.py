@@ -1,6 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""A file includes and calls only what lies below it, and no files of a program include or call each other round.
+"""A file includes and calls only what lies below it, no files of a program include or call each other round, and no two
+files of the tree, of whatever program, have functions or variables of one name for others.
 
 A file here is a .c file and the header of its name: if a.c includes b.h, and b.h or b.c includes a.h, that is a circle.
 
@@ -227,6 +228,12 @@ def linked(tree, folder, build):
     return found
 
 
+def namesakes(tree):
+    """Names that two files have for others: a reader who looks one up finds both."""
+    return ["%s is of %s" % (name, " and of ".join(sorted(owners))) for name, owners in sorted(tree.owner.items())
+            if len(owners) > 1 and name != "main"]
+
+
 def main():
     tree, failed = graph.Tree(TOP, ["kmod", "memnode", "gvmfs", "qemu", "tools"]), 0
     for folder in FLOORS:
@@ -246,6 +253,9 @@ def main():
             print(line)
             failed += 1
         print("%s: %d files, %d calls between them" % (folder, len(files), len(called)))
+    for line in namesakes(tree):
+        print(line)
+        failed += 1
     sys.exit(1 if failed else 0)
 
 

@@ -18,7 +18,7 @@ NO_USE = re.compile(r'^[ \t]*#[ \t]*include[^\n]*|\b(?:struct|union|enum)\s+\w+|
 FUNCTION = re.compile(r'([A-Za-z_]\w*)\s*\(')
 VARIABLE = re.compile(r'([A-Za-z_]\w*)\s*(?:\[[^\]]*\]\s*)*$')
 PRIVATE = re.compile(r'\b(?:static|extern|typedef)\b')
-NO_NAMES = {"__attribute__", "__acquires", "__releases", "__printf", "__counted_by", "DEFINE_SPINLOCK"}
+NO_NAMES = {"__attribute__", "__acquires", "__releases", "__printf", "__counted_by", "DEFINE_SPINLOCK", "WRAPPER"}
 
 
 def bare(text):

@@ -276,7 +276,7 @@ static struct gvm_region *region_here(unsigned int n)
 
 static bool region_leave(struct gvm_region *region)
 {
-	if (gvm_region_close(region))
+	if (gvm_region_shut(region))
 		return false;
 	if (region->opening.creates && !gvm_opening_completed(region))
 		gvm_tell_withdraw(region, region->number);

@@ -8,7 +8,7 @@
 #include "node/fiber.h"
 #include "node/jobs.h"
 #include "node/names_save.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <assert.h>
 #include <errno.h>

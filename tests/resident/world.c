@@ -91,7 +91,7 @@ void world_client_call(bool memory)
 	world.stalled = STALL_NONE;
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

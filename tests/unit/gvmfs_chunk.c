@@ -8,7 +8,7 @@
 
 #define CHUNKS 5u
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

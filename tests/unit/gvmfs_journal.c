@@ -14,14 +14,14 @@ static struct journal first, successor;
 static void begin(void)
 {
 	CHECK_EQ(journal_create(&first), 0);
-	CHECK_EQ(journal_open(&successor, first.fd), 0);
+	CHECK_EQ(journal_map(&successor, first.fd), 0);
 	CHECK(successor.super != first.super); /* a mapping of its own */
 }
 
 static void end(void)
 {
-	journal_close(&first);
-	journal_close(&successor);
+	journal_unmap(&first);
+	journal_unmap(&successor);
 	close(first.fd);
 }
 
@@ -219,8 +219,8 @@ static void other_bytes_are_no_journal(void)
 
 	begin();
 	first.super->magic ^= 1;
-	CHECK_EQ(journal_open(&other, first.fd), -EINVAL);
-	journal_close(&other);
+	CHECK_EQ(journal_map(&other, first.fd), -EINVAL);
+	journal_unmap(&other);
 	end();
 }
 

@@ -8,7 +8,7 @@
 #include "check.h"
 #include "node/jobs.h"
 #include "node/pool.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "store/pagecache_helper.h"
 
@@ -127,7 +127,7 @@ void jobs_submit_blocking(struct jobs *jobs, struct job *job)
 	(void)job;
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *format, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *format, ...)
 {
 	(void)site;
 	(void)level;

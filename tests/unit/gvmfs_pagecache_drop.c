@@ -3,7 +3,7 @@
  * end, what else is read waits in the file's notes, adds no calls, and holds up no other file. Nor do the calls for all
  * files of a node that does not answer. */
 #include "check.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "uffd/resident.h"
 

@@ -4,7 +4,7 @@
 #include "codec.h"
 #include "node/part.h"
 #include "node/unpack.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdatomic.h>

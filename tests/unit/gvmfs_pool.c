@@ -104,7 +104,7 @@ void fiber_wait(const bool *done, uint64_t until_ns)
 	(void)until_ns;
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

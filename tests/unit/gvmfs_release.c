@@ -6,7 +6,7 @@
  */
 #include "check.h"
 #include "state/release.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "uffd/sessions.h"
 
 #include <pthread.h>

@@ -17,7 +17,7 @@
 #include "node/replace.h"
 #include "node/replicas.h"
 #include "node/replicas_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/sender.h"
 #include "store/writers.h"
 
@@ -132,7 +132,7 @@ void writers_send(struct writers *ws, struct flush *f)
 	sent[sent_count++] = f;
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	va_list ap;
 

@@ -12,7 +12,7 @@
 #include "node/rot.h"
 #include "state/sealing.h"
 #include "state/seals.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #define NODES 4u /* the only slot is on the first three */
 #define NR    1u
@@ -85,7 +85,7 @@ void jobs_submit(struct jobs *j, struct job *job)
 	submissions++;
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

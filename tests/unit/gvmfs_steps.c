@@ -8,7 +8,7 @@
 #include "node/region_lease.h"
 #include "node/region_node.h"
 #include "node/replicas_state.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <stdlib.h>
 

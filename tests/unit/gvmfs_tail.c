@@ -8,7 +8,7 @@
 
 #include "base/log.h"
 #include "state/request.h"
-#include "state/worker.h"
+#include "state/worker_state.h"
 
 #include <errno.h>
 #include <stdlib.h>
@@ -90,7 +90,7 @@ void inode_acquire(struct inode *in, struct task *task)
 	task->run(task);
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

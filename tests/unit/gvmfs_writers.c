@@ -179,7 +179,7 @@ void gvm_put(struct gvm_conn *conn, struct gvm_put *put)
 	CHECK(write(sent_fd, &one, sizeof(one)) == sizeof(one));
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

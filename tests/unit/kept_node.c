@@ -84,10 +84,10 @@ uint16_t region_make_with(const struct gvm_id *id, uint64_t chunks, bool views)
 		.region = *id, .mode = 1, .epoch = 1, .lease_ms = 10000, .host = {{1}}, .process = {{2}}};
 	struct gvm_region_open_rsp rsp;
 	uint64_t detail;
-	uint16_t status = region_create(&node.regions, &create, &detail);
+	uint16_t status = regions_create(&node.regions, &create, &detail);
 
 	if (!status)
-		status = region_open(&node.regions, &open, &writer, &rsp, &detail);
+		status = regions_open(&node.regions, &open, &writer, &rsp, &detail);
 	if (!status)
 		journal_region(&journal, id);
 	return status;
@@ -123,7 +123,7 @@ uint16_t put(const struct gvm_id *id, uint64_t chunk, uint64_t seq)
 
 	content(data, chunk, seq);
 	chunk_encode(codec, data, ~0u, 0, CHUNK_BLOCK_SHIFT, id, chunk, &head, body);
-	status = region_put(&node.regions, &what, &head, body, &detail);
+	status = regions_put(&node.regions, &what, &head, body, &detail);
 	if (!status)
 		journal_chunk(&journal, id, chunk);
 	return status;
@@ -134,7 +134,7 @@ uint16_t discard(const struct gvm_id *id, uint64_t first, uint64_t count, uint64
 	const struct gvm_discard_req what = {
 		.region = *id, .epoch = 1, .first = first, .count = count, .version = seq ? gvm_version(1, seq) : 0};
 	uint64_t detail;
-	uint16_t status = region_discard(&node.regions, &what, &detail);
+	uint16_t status = regions_discard(&node.regions, &what, &detail);
 
 	if (!status)
 		journal_discard(&journal, id, first, count);
@@ -148,7 +148,7 @@ uint16_t get(const struct gvm_id *id, uint64_t chunk, uint64_t *seq)
 	struct region_found found;
 	uint64_t detail;
 	uint32_t valid;
-	uint16_t status = region_get(&node.regions, &what, &found, &detail);
+	uint16_t status = regions_get(&node.regions, &what, &found, &detail);
 
 	*seq = 0;
 	if (status)
@@ -158,7 +158,7 @@ uint16_t get(const struct gvm_id *id, uint64_t chunk, uint64_t *seq)
 	memset(expected, 0, sizeof(expected));
 	if (found.cell == STORE_NONE)
 		return GVM_OK;
-	store_read(node.store, found.cell, found.head_bytes, body, found.bytes - found.head_bytes);
+	store_copy(node.store, found.cell, found.head_bytes, body, found.bytes - found.head_bytes);
 	if (chunk_decode(codec, &found.head, body, id, chunk, ~0u, data, &valid))
 		return GVM_ERR_CORRUPT;
 	content(expected, chunk, *seq);

@@ -106,7 +106,7 @@ static void all_that_was_written_comes_back(void)
 	node_up();
 	life = node.incarnation;
 	fill();
-	CHECK_EQ(region_stat(&node.regions, &ask, &before), GVM_OK);
+	CHECK_EQ(regions_stat(&node.regions, &ask, &before), GVM_OK);
 	written();
 	for (unsigned i = 0; i < 6; i++) {
 		if (i % 3 == 2)
@@ -118,7 +118,7 @@ static void all_that_was_written_comes_back(void)
 		CHECK_EQ(journal.found.damaged + journal.found.holes, 0);
 		fill_check();
 		names_check(true);
-		CHECK_EQ(region_stat(&node.regions, &ask, &after), GVM_OK);
+		CHECK_EQ(regions_stat(&node.regions, &ask, &after), GVM_OK);
 		CHECK_EQ(after.writer, GVM_WRITER_AWAY);
 		CHECK_EQ(after.epoch, 1);
 		CHECK_EQ(after.chunks_held, before.chunks_held);
@@ -145,10 +145,10 @@ static void deleted_and_cut_chunks_stay_away(void)
 		CHECK_EQ(put(&region_id, c, 1), GVM_OK);
 		CHECK_EQ(put(&other_id, c, 1), GVM_OK);
 	}
-	CHECK_EQ(region_delete(&node.regions, &delete, &detail), GVM_OK);
+	CHECK_EQ(regions_delete(&node.regions, &delete, &detail), GVM_OK);
 	journal_region_gone(&journal, &other_id);
 	CHECK_EQ(region_make(&other_id, CHUNKS), GVM_OK); /* of the same id, and empty */
-	CHECK_EQ(region_resize(&node.regions, &resize, &detail), GVM_OK);
+	CHECK_EQ(regions_resize(&node.regions, &resize, &detail), GVM_OK);
 	journal_region(&journal, &region_id);
 	journal_region_cut(&journal, &region_id);
 	/* Killed before its zeros are written: the start does that. */
@@ -160,7 +160,7 @@ static void deleted_and_cut_chunks_stay_away(void)
 		CHECK(!journal_region_waits(&journal, &region_id));
 	}
 	resize.chunks = resize.reserve_chunks = CHUNKS;
-	CHECK_EQ(region_resize(&node.regions, &resize, &detail), GVM_OK);
+	CHECK_EQ(regions_resize(&node.regions, &resize, &detail), GVM_OK);
 	journal_region(&journal, &region_id);
 	written();
 	node_killed();
@@ -355,11 +355,13 @@ static void lost_machine_is_a_new_node(void)
 			after = node.incarnation;
 			/* A GET finds it no more, nor does a list. */
 			CHECK_EQ(get(&region_id, 3, &seq), GVM_ERR_LOST);
-			region_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list, node.answer);
+			regions_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list,
+				     node.answer);
 			CHECK_EQ(list.count, 0);
 			names_check(false);
 			node.regions.remains_too = true;
-			region_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list, node.answer);
+			regions_list(&node.regions, &(struct gvm_region_list_req){{{0}}}, &list,
+				     node.answer);
 			CHECK_EQ(list.count, 1);
 			for (unsigned c = 0; c < CHUNKS; c++) {
 				uint16_t status = get(&region_id, c, &seq);
@@ -377,7 +379,7 @@ static void lost_machine_is_a_new_node(void)
 		}
 		free(synced);
 		node_up();
-		CHECK_EQ(region_delete(&node.regions, &delete, &detail), GVM_OK);
+		CHECK_EQ(regions_delete(&node.regions, &delete, &detail), GVM_OK);
 		journal_region_gone(&journal, &region_id);
 		node_ended();
 		unlink(path);
@@ -546,7 +548,7 @@ static uint16_t view(unsigned slot, uint64_t epoch, uint64_t number, bool active
 	const struct gvm_region_view_req what = {.region = region_id, .epoch = epoch, .slot = slot, .number = number,
 						 .active = active, .member_0 = {{1, (uint8_t)number}}, .member_1 = {{2}}};
 	uint64_t detail;
-	uint16_t status = region_view(&node.regions, &what, &detail);
+	uint16_t status = regions_view(&node.regions, &what, &detail);
 
 	if (!status)
 		journal_view(&journal, &region_id, slot);
@@ -565,7 +567,7 @@ static void views_check(unsigned count, const struct view_wanted *wanted)
 	struct gvm_region_views_rsp rsp;
 	uint32_t bytes;
 
-	CHECK_EQ(region_views(&node.regions, &what, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(regions_views(&node.regions, &what, &rsp, buf, &bytes), GVM_OK);
 	CHECK_EQ(rsp.count, count);
 	for (unsigned i = 0; i < count; i++) {
 		const uint8_t *entry = buf + i * GVM_VIEW_ENTRY_BYTES;
@@ -601,7 +603,7 @@ static void views_of_slots_come_back(void)
 	node_up();
 	views_check(4, first);
 	/* What changes of the region itself leaves them as they are. */
-	CHECK_EQ(region_open(&node.regions, &again, &writer, &rsp, &detail), GVM_OK);
+	CHECK_EQ(regions_open(&node.regions, &again, &writer, &rsp, &detail), GVM_OK);
 	journal_region(&journal, &region_id);
 	CHECK_EQ(view(0, 1, 77, true), GVM_OK);
 	CHECK_EQ(view(7, 1, 8, true), GVM_OK);
@@ -615,7 +617,9 @@ static void views_of_slots_come_back(void)
 	node_ended();
 	node_up();
 	views_check(3, then);
-	CHECK_EQ(region_delete(&node.regions, &(struct gvm_region_delete_req){.region = region_id, .epoch = 1}, &detail),
+	CHECK_EQ(regions_delete(&node.regions,
+				&(struct gvm_region_delete_req){.region = region_id, .epoch = 1},
+				&detail),
 		 GVM_OK);
 	journal_region_gone(&journal, &region_id);
 	CHECK_EQ(region_make(&region_id, CHUNKS), GVM_OK);

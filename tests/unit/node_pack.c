@@ -28,7 +28,7 @@ static void put_raw(uint64_t chunk, uint64_t seq, const uint8_t *data)
 	struct chunk_head head;
 	const uint8_t *raw = chunk_encode_raw(data, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, chunk, &head, body);
 
-	CHECK_EQ(region_put(&regions, &what, &head, raw, &detail), GVM_OK);
+	CHECK_EQ(regions_put(&regions, &what, &head, raw, &detail), GVM_OK);
 }
 
 static uint64_t version_of(uint64_t chunk)
@@ -119,7 +119,9 @@ static void what_is_deleted_meanwhile_stays_so(void)
 	CHECK_EQ(regions.totals.chunks, 0);
 	put_raw(4, 3, text);
 	pack_in_part();
-	CHECK_EQ(region_delete(&regions, &(struct gvm_region_delete_req){.region = id(1), .epoch = 1}, &detail),
+	CHECK_EQ(regions_delete(&regions,
+				&(struct gvm_region_delete_req){.region = id(1), .epoch = 1},
+				&detail),
 		 GVM_OK);
 	CHECK_EQ(regions.totals.raw, 0);
 	pack(); /* the chunk that was begun is of no region any more */
@@ -163,7 +165,7 @@ static void what_is_mended_meanwhile_stays(void)
 	put_raw(3, 1, text);
 	pack_in_part();
 	raw = chunk_encode_raw(little, ~0u, 0, CHUNK_BLOCK_SHIFT, &what.region, 3, &head, body);
-	CHECK_EQ(region_put(&regions, &what, &head, raw, &detail), GVM_OK);
+	CHECK_EQ(regions_put(&regions, &what, &head, raw, &detail), GVM_OK);
 	CHECK_EQ(regions.totals.raw, 1);
 	pack();
 	check_content(1, 3, little);
@@ -203,12 +205,12 @@ static void what_is_rotten_stays_rotten(void)
 	begin(10);
 	put_raw(3, 1, text);
 	CHECK_EQ(get(1, 1, 3, 0, &found), GVM_OK);
-	store_read(store, found.cell, found.head_bytes + 70000, &byte, 1);
+	store_copy(store, found.cell, found.head_bytes + 70000, &byte, 1);
 	byte ^= 4;
-	store_write(store, found.cell, found.head_bytes + 70000, &byte, 1);
+	store_fill(store, found.cell, found.head_bytes + 70000, &byte, 1);
 	pack();
 	CHECK_EQ(regions.totals.raw, 0);
-	CHECK_EQ(region_check(&regions, &check, &rsp, list, &bytes), GVM_OK);
+	CHECK_EQ(regions_check(&regions, &check, &rsp, list, &bytes), GVM_OK);
 	CHECK_EQ(rsp.count, 1);
 	end();
 }

@@ -72,14 +72,14 @@ static void blocks_build_on_exactly_their_base(void)
 	check_content(1, 0, data);
 	/* A whole chunk that does not list all its blocks is none. */
 	chunk_encode(codec, text, 3, 0, 1, &region, 0, &head, body);
-	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_ERR_INVALID);
+	CHECK_EQ(regions_put(&regions, &what, &head, body, &detail), GVM_ERR_INVALID);
 	/* A block with a wrong hash, or of another place, is not taken. */
 	chunk_encode(codec, text, ~0u, 0, 1, &region, 0, &head, body);
 	body[head.body_bytes / 2] ^= 1;
-	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_ERR_CORRUPT);
+	CHECK_EQ(regions_put(&regions, &what, &head, body, &detail), GVM_ERR_CORRUPT);
 	body[head.body_bytes / 2] ^= 1;
 	what.chunk = 1;
-	CHECK_EQ(region_put(&regions, &what, &head, body, &detail), GVM_ERR_CORRUPT);
+	CHECK_EQ(regions_put(&regions, &what, &head, body, &detail), GVM_ERR_CORRUPT);
 	check_content(1, 0, data);
 	writer_end(a);
 	teardown();
@@ -285,7 +285,7 @@ static void impossible_promises_are_refused_at_once(void)
 	CHECK_EQ(create(2, 10, 10), GVM_ERR_NOSPACE);
 	CHECK_EQ(resize(1, 0, 10000, could + 1), GVM_ERR_NOSPACE);
 	CHECK_EQ(detail, could);
-	CHECK_EQ(region_stat(&regions, &(struct gvm_region_stat_req){id(1)}, &stat), GVM_OK);
+	CHECK_EQ(regions_stat(&regions, &(struct gvm_region_stat_req){id(1)}, &stat), GVM_OK);
 	CHECK_EQ(stat.reserve_chunks, could);
 	CHECK_EQ(resize(1, 0, 10000, could - 20), GVM_OK);
 	CHECK_EQ(create(2, 10, 10), GVM_OK);
@@ -449,9 +449,9 @@ static void body_flip(uint64_t chunk)
 	uint8_t byte;
 
 	CHECK_EQ(get(1, 0, chunk, 0, &found), GVM_OK);
-	store_read(store, found.cell, found.bytes - 1, &byte, 1);
+	store_copy(store, found.cell, found.bytes - 1, &byte, 1);
 	byte ^= 4;
-	store_write(store, found.cell, found.bytes - 1, &byte, 1);
+	store_fill(store, found.cell, found.bytes - 1, &byte, 1);
 }
 
 static bool body_verifies(uint64_t chunk)
@@ -460,7 +460,7 @@ static bool body_verifies(uint64_t chunk)
 	struct region_found found;
 
 	CHECK_EQ(get(1, 0, chunk, 0, &found), GVM_OK);
-	store_read(store, found.cell, found.head_bytes, body, found.head.body_bytes);
+	store_copy(store, found.cell, found.head_bytes, body, found.head.body_bytes);
 	return !chunk_verify(&found.head, body, &region, chunk);
 }
 
@@ -529,7 +529,7 @@ static unsigned check_all(uint64_t *first, uint64_t *version)
 	uint32_t bytes;
 
 	do {
-		CHECK_EQ(region_check(&regions, &what, &rsp, buf, &bytes), GVM_OK);
+		CHECK_EQ(regions_check(&regions, &what, &rsp, buf, &bytes), GVM_OK);
 		CHECK_EQ(bytes, rsp.count * GVM_CHECK_ENTRY_BYTES);
 		if (!rotten && rsp.count) {
 			*first = gvm_load_le(buf, 8);
@@ -549,7 +549,7 @@ static uint16_t put_sealed(struct sealer *s, uint64_t chunk, uint64_t version, u
 	struct chunk_head head;
 
 	CHECK(!seal_encode(s, codec, text, blocks, 0, 1, &what.region, chunk, version, &head, body));
-	return region_put(&regions, &what, &head, body, &detail);
+	return regions_put(&regions, &what, &head, body, &detail);
 }
 
 static void check_finds_each_rotten_chunk(void)
@@ -589,7 +589,7 @@ static void check_finds_each_rotten_chunk(void)
 		CHECK_EQ(check_all(&chunk, &version), 78);
 		CHECK_EQ(check_all(&chunk, &version), 78);
 		CHECK_EQ(regions.rotten_found, 80);
-		CHECK_EQ(region_check(&regions, &what, &rsp, body, &bytes), GVM_OK);
+		CHECK_EQ(regions_check(&regions, &what, &rsp, body, &bytes), GVM_OK);
 		CHECK(!rsp.count && rsp.next == UINT64_MAX);
 		CHECK_EQ(discard(1, 1, 50, 25, gvm_version(1, 3)), GVM_OK);
 		CHECK_EQ(regions.totals.rotten, 77);
@@ -604,8 +604,8 @@ static void check_finds_each_rotten_chunk(void)
 
 static uint16_t note(unsigned n, uint64_t epoch, const char *left)
 {
-	return region_note(&regions, &(struct gvm_region_note_req){id(n), epoch}, (const uint8_t *)left,
-			   (uint32_t)strlen(left), &detail);
+	return regions_note(&regions, &(struct gvm_region_note_req){id(n), epoch},
+			    (const uint8_t *)left, (uint32_t)strlen(left), &detail);
 }
 
 static uint64_t noted(unsigned n, const char *left)
@@ -614,7 +614,8 @@ static uint64_t noted(unsigned n, const char *left)
 	struct gvm_region_noted_rsp rsp;
 	uint32_t bytes;
 
-	CHECK_EQ(region_noted(&regions, &(struct gvm_region_noted_req){id(n)}, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(regions_noted(&regions, &(struct gvm_region_noted_req){id(n)}, &rsp, buf, &bytes),
+		 GVM_OK);
 	CHECK_EQ(bytes, strlen(left));
 	CHECK_MEM(buf, left, bytes);
 	return rsp.epoch;
@@ -634,7 +635,8 @@ static void what_a_writer_leaves_beside_a_region_is_the_next_one_s(void)
 	CHECK_EQ(note(1, 3, "first"), GVM_OK);
 	CHECK_EQ(note(1, 3, "second"), GVM_OK);
 	CHECK_EQ(regions.promised_cells, cells + 1);
-	CHECK_EQ(region_close(&regions, &(struct gvm_region_close_req){id(1), 3}, &detail), GVM_OK);
+	CHECK_EQ(regions_close(&regions, &(struct gvm_region_close_req){id(1), 3}, &detail),
+		 GVM_OK);
 	CHECK_EQ(attach(b, 1, 4, 0), GVM_OK);
 	CHECK_EQ(note(1, 3, "too late"), GVM_ERR_FENCED);
 	CHECK_EQ(noted(1, "second"), 3);
@@ -676,7 +678,7 @@ static void many_regions_are_asked_about_at_once(void)
 	CHECK_EQ(create(2, 4, 4), GVM_OK);
 	CHECK_EQ(attach(a, 2, 3, 0), GVM_OK);
 	CHECK_EQ(put(2, 0, gvm_version(3, 1), text), GVM_OK);
-	CHECK_EQ(region_held(&regions, ids[0].b, 4, buf), sizeof(buf));
+	CHECK_EQ(regions_held(&regions, ids[0].b, 4, buf), sizeof(buf));
 	for (unsigned i = 0; i < 4; i++) {
 		const uint8_t *entry = buf + i * GVM_HELD_ENTRY_BYTES;
 
@@ -685,7 +687,8 @@ static void many_regions_are_asked_about_at_once(void)
 			CHECK_MEM(entry + 1, none, sizeof(none));
 			continue;
 		}
-		CHECK_EQ(region_stat(&regions, &(struct gvm_region_stat_req){ids[i]}, &stat), GVM_OK);
+		CHECK_EQ(regions_stat(&regions, &(struct gvm_region_stat_req){ids[i]}, &stat),
+			 GVM_OK);
 		CHECK_EQ(held_field(entry, 1), stat.epoch);
 		CHECK_EQ(held_field(entry, 9), stat.chunks_held);
 		CHECK_EQ(held_field(entry, 17), stat.held_bytes);
@@ -711,7 +714,7 @@ static void lists_are_complete_and_in_order(void)
 	for (unsigned i = 0; i < 4500; i++)
 		CHECK_EQ(create((i * 7919) % 4500 + 1, 0, 0), GVM_OK);
 	do {
-		bytes = region_list(&regions, &after, &list, buf);
+		bytes = regions_list(&regions, &after, &list, buf);
 		CHECK_EQ(bytes, list.count * 32);
 		for (unsigned i = 0; i < list.count; i++) {
 			struct gvm_id want = id(++seen);
@@ -728,7 +731,7 @@ static void lists_are_complete_and_in_order(void)
 	CHECK_EQ(discard(3, 1, 5000, 15000, gvm_version(1, 2)), GVM_OK);
 	seen = 0;
 	do {
-		CHECK_EQ(region_index(&regions, &from, &index, buf, &bytes), GVM_OK);
+		CHECK_EQ(regions_index(&regions, &from, &index, buf, &bytes), GVM_OK);
 		CHECK_EQ(bytes, index.count * 16);
 		for (unsigned i = 0; i < index.count; i++, seen++) {
 			CHECK_EQ(gvm_load_le(buf + i * 16, 8), seen ? 4999 + seen : 0);

@@ -20,11 +20,14 @@ static void setup_with(uint64_t memory, bool views)
 	CHECK(!store_create(memory, &store));
 	store_set_pin_limit(store, REGION_CHUNK_CELLS);
 	CHECK(!regions_init(&regions, store, store_cells(store) - REGION_CHUNK_CELLS, 1));
-	CHECK_EQ(region_create(&regions, &(struct gvm_region_create_req){.region = id(1), .chunks = 4, .views = views},
-			       &detail),
+	CHECK_EQ(regions_create(&regions,
+				&(struct gvm_region_create_req){
+					.region = id(1), .chunks = 4, .views = views},
+				&detail),
 		 GVM_OK);
-	CHECK_EQ(region_open(&regions, &(struct gvm_region_open_req){.region = id(1), .mode = 1, .epoch = 2},
-			     &writer, &rsp, &detail),
+	CHECK_EQ(regions_open(&regions,
+			      &(struct gvm_region_open_req){.region = id(1), .mode = 1, .epoch = 2},
+			      &writer, &rsp, &detail),
 		 GVM_OK);
 }
 
@@ -51,7 +54,7 @@ static uint16_t view(uint64_t epoch, uint32_t slot, uint64_t number, unsigned a,
 	what.member_1 = b ? id(b) : what.member_1;
 	what.member_2 = c ? id(c) : what.member_2;
 	detail = 0;
-	return region_view(&regions, &what, &detail);
+	return regions_view(&regions, &what, &detail);
 }
 
 static uint32_t views(uint8_t *buf)
@@ -60,7 +63,7 @@ static uint32_t views(uint8_t *buf)
 	struct gvm_region_views_rsp rsp;
 	uint32_t bytes;
 
-	CHECK_EQ(region_views(&regions, &what, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(regions_views(&regions, &what, &rsp, buf, &bytes), GVM_OK);
 	CHECK_EQ(bytes, rsp.count * GVM_VIEW_ENTRY_BYTES);
 	return rsp.count;
 }
@@ -69,8 +72,11 @@ static uint16_t get(uint64_t epoch, uint64_t chunk)
 {
 	struct region_found found;
 
-	return region_get(&regions, &(struct gvm_get_req){.region = id(1), .epoch = epoch, .chunk = chunk, .want_page = GVM_NO_PAGE},
-			  &found, &detail);
+	return regions_get(
+		&regions,
+		&(struct gvm_get_req){
+			.region = id(1), .epoch = epoch, .chunk = chunk, .want_page = GVM_NO_PAGE},
+		&found, &detail);
 }
 
 /* Who is told so by no record. */
@@ -161,14 +167,14 @@ static void the_active_view_stays_beside_a_proposed_one(void)
 	CHECK_EQ(views(buf), 2);
 	CHECK_EQ(view(2, 7, 9, 12, 0, 0), GVM_OK);
 	CHECK_EQ(views(buf), 1);
-	CHECK_EQ(region_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(regions_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
 	CHECK_EQ(rsp.count, 0);
 	one.first = 7;
-	CHECK_EQ(region_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(regions_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
 	CHECK_EQ(rsp.count, 1);
 	one.first = UINT32_MAX;
 	one.count = UINT32_MAX;
-	CHECK_EQ(region_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
+	CHECK_EQ(regions_views(&regions, &one, &rsp, buf, &bytes), GVM_OK);
 	CHECK_EQ(rsp.count, 0);
 	active_as(false);
 	teardown();
@@ -185,7 +191,7 @@ static void only_the_writer_records_views(void)
 	CHECK_EQ(view(1, 7, 5, 11, 0, 0), GVM_ERR_FENCED);
 	CHECK_EQ(detail, 2);
 	CHECK_EQ(view(3, 7, 5, 11, 0, 0), GVM_ERR_FENCED);
-	CHECK_EQ(region_views(&regions, &other, &rsp, buf, &bytes), GVM_ERR_LOST);
+	CHECK_EQ(regions_views(&regions, &other, &rsp, buf, &bytes), GVM_ERR_LOST);
 	CHECK_EQ(views(buf), 0);
 	teardown();
 }
@@ -210,7 +216,7 @@ static void fill_up(void)
 {
 	struct gvm_region_create_req fill = {.region = id(2)};
 
-	for (fill.chunks = 1u << 20; region_create(&regions, &fill, &detail) == GVM_ERR_NOSPACE;)
+	for (fill.chunks = 1u << 20; regions_create(&regions, &fill, &detail) == GVM_ERR_NOSPACE;)
 		fill.chunks -= 16;
 }
 
@@ -223,18 +229,18 @@ static void the_table_of_views_is_paid_for(void)
 	setup(8u << 20);
 	fill_up();
 	CHECK_EQ(view(2, 0, 5, 11, 0, 0), GVM_ERR_NOSPACE);
-	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
+	CHECK_EQ(regions_delete(&regions, &gone, &detail), GVM_OK);
 	while (regions_reap(&regions, 100))
 		;
-	CHECK_EQ(region_stat(&regions, &stat, &before), GVM_OK);
+	CHECK_EQ(regions_stat(&regions, &stat, &before), GVM_OK);
 	CHECK_EQ(view(2, 0, 5, 11, 0, 0), GVM_OK);
 	CHECK_EQ(view(2, 1, 5, 11, 0, 0), GVM_OK);
-	CHECK_EQ(region_stat(&regions, &stat, &after), GVM_OK);
+	CHECK_EQ(regions_stat(&regions, &stat, &after), GVM_OK);
 	CHECK(after.held_bytes >= before.held_bytes + GVM_SLOTS_MAX * 144u);
 	CHECK(after.held_bytes < before.held_bytes + GVM_SLOTS_MAX * 144u + STORE_CELL_BYTES);
 	gone.region = id(1);
 	gone.epoch = 2;
-	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
+	CHECK_EQ(regions_delete(&regions, &gone, &detail), GVM_OK);
 	CHECK_EQ(regions.entry_cells, 0);
 	CHECK_EQ(regions.promised_cells, 0);
 	teardown();
@@ -250,17 +256,17 @@ static void a_full_node_has_room_for_the_views_that_it_promised(void)
 	setup_with(8u << 20, true);
 	CHECK_EQ(views(buf), 0);
 	before = regions.entry_cells;
-	CHECK_EQ(region_create(&regions, &again, &detail), GVM_OK); /* sent twice */
+	CHECK_EQ(regions_create(&regions, &again, &detail), GVM_OK); /* sent twice */
 	CHECK_EQ(regions.entry_cells, before);
 	again.views = 2;
-	CHECK_EQ(region_create(&regions, &again, &detail), GVM_ERR_INVALID);
+	CHECK_EQ(regions_create(&regions, &again, &detail), GVM_ERR_INVALID);
 	fill_up();
 	more.region = id(3);
-	CHECK_EQ(region_create(&regions, &more, &detail), GVM_ERR_NOSPACE);
+	CHECK_EQ(regions_create(&regions, &more, &detail), GVM_ERR_NOSPACE);
 	CHECK_EQ(view(2, GVM_SLOTS_MAX - 1, 5, 11, 0, 0), GVM_OK);
 	CHECK_EQ(views(buf), 1);
 	before = regions.entry_cells;
-	CHECK_EQ(region_delete(&regions, &gone, &detail), GVM_OK);
+	CHECK_EQ(regions_delete(&regions, &gone, &detail), GVM_OK);
 	CHECK(regions.entry_cells + GVM_SLOTS_MAX * 144u / STORE_CELL_BYTES <= before);
 	teardown();
 }
@@ -270,7 +276,7 @@ static void views_that_were_not_promised_cannot_be_promised_by_a_second_create(v
 	struct gvm_region_create_req again = {.region = id(1), .chunks = 4, .views = 1};
 
 	setup(8u << 20);
-	CHECK_EQ(region_create(&regions, &again, &detail), GVM_ERR_EXISTS);
+	CHECK_EQ(regions_create(&regions, &again, &detail), GVM_ERR_EXISTS);
 	teardown();
 }
 

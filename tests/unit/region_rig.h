@@ -54,36 +54,37 @@ static inline void writer_end(struct region_writer *w)
 
 static inline uint16_t create(unsigned n, uint64_t chunks, uint64_t reserve)
 {
-	return region_create(&regions,
-			     &(struct gvm_region_create_req){
-				     .region = id(n), .chunks = chunks, .reserve_chunks = reserve},
-			     &detail);
+	return regions_create(&regions,
+			      &(struct gvm_region_create_req){
+				      .region = id(n), .chunks = chunks, .reserve_chunks = reserve},
+			      &detail);
 }
 
 static inline uint16_t create_in_order(unsigned n, uint64_t chunks, uint64_t reserve, uint64_t epoch, uint64_t order)
 {
-	return region_create(&regions,
-			     &(struct gvm_region_create_req){.region = id(n),
-							     .chunks = chunks,
-							     .reserve_chunks = reserve,
-							     .epoch = epoch,
-							     .order = order},
-			     &detail);
+	return regions_create(&regions,
+			      &(struct gvm_region_create_req){.region = id(n),
+							      .chunks = chunks,
+							      .reserve_chunks = reserve,
+							      .epoch = epoch,
+							      .order = order},
+			      &detail);
 }
 
 static inline uint16_t delete_in_order(unsigned n, uint64_t epoch, uint64_t order)
 {
-	return region_delete(&regions, &(struct gvm_region_delete_req){id(n), epoch, order}, &detail);
+	return regions_delete(&regions, &(struct gvm_region_delete_req){id(n), epoch, order},
+			      &detail);
 }
 
 static inline uint16_t attach(struct region_writer *w, unsigned n, uint64_t epoch, uint8_t force)
 {
 	struct gvm_region_open_rsp rsp;
 
-	return region_open(&regions,
-			   &(struct gvm_region_open_req){
-				   .region = id(n), .mode = 1, .force = force, .epoch = epoch},
-			   w, &rsp, &detail);
+	return regions_open(&regions,
+			    &(struct gvm_region_open_req){
+				    .region = id(n), .mode = 1, .force = force, .epoch = epoch},
+			    w, &rsp, &detail);
 }
 
 static inline struct gvm_region_open_rsp look(unsigned n)
@@ -91,8 +92,8 @@ static inline struct gvm_region_open_rsp look(unsigned n)
 	struct region_writer *w = writer(0);
 	struct gvm_region_open_rsp rsp;
 
-	CHECK_EQ(region_open(&regions, &(struct gvm_region_open_req){.region = id(n)}, w, &rsp,
-			     &detail),
+	CHECK_EQ(regions_open(&regions, &(struct gvm_region_open_req){.region = id(n)}, w, &rsp,
+			      &detail),
 		 GVM_OK);
 	writer_end(w);
 	return rsp;
@@ -100,13 +101,13 @@ static inline struct gvm_region_open_rsp look(unsigned n)
 
 static inline uint16_t resize_in_order(unsigned n, uint64_t epoch, uint64_t chunks, uint64_t reserve, uint64_t order)
 {
-	return region_resize(&regions,
-			     &(struct gvm_region_resize_req){.region = id(n),
-							     .epoch = epoch,
-							     .chunks = chunks,
-							     .reserve_chunks = reserve,
-							     .order = order},
-			     &detail);
+	return regions_resize(&regions,
+			      &(struct gvm_region_resize_req){.region = id(n),
+							      .epoch = epoch,
+							      .chunks = chunks,
+							      .reserve_chunks = reserve,
+							      .order = order},
+			      &detail);
 }
 
 static inline uint16_t resize(unsigned n, uint64_t epoch, uint64_t chunks, uint64_t reserve)
@@ -123,7 +124,7 @@ static inline uint16_t put_what(unsigned n, uint64_t epoch, uint64_t chunk, uint
 	struct chunk_head head;
 
 	chunk_encode(codec, data, blocks, chunk_zero_pages(data), shift, &region, chunk, &head, body);
-	return region_put(&regions, &what, &head, body, &detail);
+	return regions_put(&regions, &what, &head, body, &detail);
 }
 
 static inline uint16_t put(unsigned n, uint64_t chunk, uint64_t version, const uint8_t *data)
@@ -141,7 +142,7 @@ static inline uint16_t get(unsigned n, uint64_t epoch, uint64_t chunk, uint64_t 
 				   .page_mask = ~0u,
 				   .want_page = GVM_NO_PAGE};
 
-	return region_get(&regions, &what, found, &detail);
+	return regions_get(&regions, &what, found, &detail);
 }
 
 static inline void check_content(unsigned n, uint64_t chunk, const uint8_t *data)
@@ -153,7 +154,7 @@ static inline void check_content(unsigned n, uint64_t chunk, const uint8_t *data
 
 	CHECK_EQ(get(n, 0, chunk, 0, &found), GVM_OK);
 	if (found.cell != STORE_NONE)
-		store_read(store, found.cell, found.head_bytes, body, found.head.body_bytes);
+		store_copy(store, found.cell, found.head_bytes, body, found.head.body_bytes);
 	CHECK(!chunk_decode(codec, &found.head, body, &region, chunk, ~0u, got, &valid));
 	CHECK_EQ(valid, ~0u);
 	CHECK_MEM(got, data, GVM_CHUNK_BYTES);
@@ -162,14 +163,14 @@ static inline void check_content(unsigned n, uint64_t chunk, const uint8_t *data
 static inline uint16_t discard_in_order(unsigned n, uint64_t epoch, uint64_t first, uint64_t count, uint64_t version,
 					uint64_t order)
 {
-	return region_discard(&regions,
-			      &(struct gvm_discard_req){.region = id(n),
-							.epoch = epoch,
-							.first = first,
-							.count = count,
-							.version = version,
-							.order = order},
-			      &detail);
+	return regions_discard(&regions,
+			       &(struct gvm_discard_req){.region = id(n),
+							 .epoch = epoch,
+							 .first = first,
+							 .count = count,
+							 .version = version,
+							 .order = order},
+			       &detail);
 }
 
 static inline uint16_t discard(unsigned n, uint64_t epoch, uint64_t first, uint64_t count, uint64_t version)

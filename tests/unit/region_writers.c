@@ -38,9 +38,10 @@ static void only_a_higher_epoch_attaches(void)
 	/* The fenced writer's connection ends: that is not the new writer's end. */
 	region_writer_gone(a);
 	CHECK(look(1).writer);
-	CHECK_EQ(region_close(&regions, &(struct gvm_region_close_req){id(1), 5}, &detail),
+	CHECK_EQ(regions_close(&regions, &(struct gvm_region_close_req){id(1), 5}, &detail),
 		 GVM_ERR_FENCED);
-	CHECK_EQ(region_close(&regions, &(struct gvm_region_close_req){id(1), 6}, &detail), GVM_OK);
+	CHECK_EQ(regions_close(&regions, &(struct gvm_region_close_req){id(1), 6}, &detail),
+		 GVM_OK);
 	CHECK(!look(1).writer);
 	CHECK_EQ(attach(a, 1, 7, 0), GVM_OK);
 	CHECK_EQ(delete_in_order(1, 6, 0),
@@ -61,15 +62,15 @@ static void views_never_go_back(void)
 
 	setup(1);
 	CHECK_EQ(create(1, 10, 10), GVM_OK);
-	CHECK_EQ(region_open(&regions, &what, a, &rsp, &detail), GVM_OK);
+	CHECK_EQ(regions_open(&regions, &what, a, &rsp, &detail), GVM_OK);
 	CHECK_EQ(rsp.view, 5);
 	what.view = 4;
 	what.epoch = 2;
-	CHECK_EQ(region_open(&regions, &what, a, &rsp, &detail), GVM_ERR_STALE);
+	CHECK_EQ(regions_open(&regions, &what, a, &rsp, &detail), GVM_ERR_STALE);
 	CHECK_EQ(detail, 5);
 	CHECK_EQ(look(1).epoch, 1);
 	what = (struct gvm_region_open_req){.region = id(1), .view = 9};
-	CHECK_EQ(region_open(&regions, &what, a, &rsp, &detail), GVM_OK);
+	CHECK_EQ(regions_open(&regions, &what, a, &rsp, &detail), GVM_OK);
 	CHECK_EQ(look(1).view, 5); /* one that only looks changes nothing */
 	writer_end(a);
 	teardown();
@@ -79,10 +80,10 @@ static uint16_t watch(struct region_writer *w, unsigned n, uint8_t mode, uint64_
 {
 	struct gvm_region_open_rsp rsp;
 
-	return region_open(&regions,
-			   &(struct gvm_region_open_req){
-				   .region = id(n), .mode = mode, .epoch = number},
-			   w, &rsp, &detail);
+	return regions_open(
+		&regions,
+		&(struct gvm_region_open_req){.region = id(n), .mode = mode, .epoch = number}, w,
+		&rsp, &detail);
 }
 
 static void a_writer_waits_for_watches_of_others(void)
@@ -196,13 +197,13 @@ static uint16_t attach_leased(struct region_writer *w, uint64_t epoch, uint32_t 
 {
 	struct gvm_region_open_rsp rsp;
 
-	return region_open(&regions,
-			   &(struct gvm_region_open_req){.region = id(1),
-							 .mode = 1,
-							 .epoch = epoch,
-							 .lease_ms = lease_ms,
-							 .lapse = lapse},
-			   w, &rsp, &detail);
+	return regions_open(&regions,
+			    &(struct gvm_region_open_req){.region = id(1),
+							  .mode = 1,
+							  .epoch = epoch,
+							  .lease_ms = lease_ms,
+							  .lapse = lapse},
+			    w, &rsp, &detail);
 }
 
 static uint64_t boottime = 1000000000;
@@ -245,7 +246,8 @@ static void a_lease_outlives_its_writers_connections(void)
 	/* Given up, it is free at once. */
 	CHECK_EQ(attach_leased(a, 3, 10000, 0), GVM_OK);
 	CHECK_EQ(attach(b, 1, 4, 2), GVM_ERR_BUSY); /* not a connection */
-	CHECK_EQ(region_close(&regions, &(struct gvm_region_close_req){id(1), 3}, &detail), GVM_OK);
+	CHECK_EQ(regions_close(&regions, &(struct gvm_region_close_req){id(1), 3}, &detail),
+		 GVM_OK);
 	CHECK_EQ(look(1).writer, GVM_WRITER_NONE);
 	CHECK_EQ(attach(b, 1, 4, 0), GVM_OK);
 	writer_end(a);

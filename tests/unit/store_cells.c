@@ -25,7 +25,7 @@ static void object_fill(struct store *s, struct object *o)
 {
 	for (uint32_t i = 0; i < o->bytes; i++)
 		buf[i] = (uint8_t)byte_at(o->seed, i);
-	store_write(s, o->first, 0, buf, o->bytes);
+	store_fill(s, o->first, 0, buf, o->bytes);
 }
 
 /* Reads any part of it, copied and in place. */
@@ -37,7 +37,7 @@ static void object_check(struct store *s, const struct object *o)
 
 	for (uint32_t i = 0; i < len; i++)
 		buf[i] = (uint8_t)byte_at(o->seed, off + i);
-	store_read(s, o->first, off, back, len);
+	store_copy(s, o->first, off, back, len);
 	CHECK_MEM(back, buf, len);
 	iovs = store_iov(s, o->first, off, len, iov);
 	CHECK(iovs <= len / STORE_CELL_BYTES + 2);

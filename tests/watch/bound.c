@@ -26,7 +26,7 @@ uint64_t gvm_boottime_ns(void)
 	return world.now;
 }
 
-void log_line(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
+void log_put(struct gvm_log_site *site, int level, const char *object, const char *fmt, ...)
 {
 	(void)site;
 	(void)level;

@@ -18,7 +18,7 @@
 
 #include "../sim/heap.h"
 
-#include "state/worker.h"
+#include "state/worker_state.h"
 #include "store/watch.h"
 
 #ifdef W_SMALL /* as small as can be, to know all of its states */

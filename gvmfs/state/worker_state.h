@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
 /*
- * worker.h - the process that serves the mount: state that the front thread's modules share.
+ * worker_state.h - the process that serves the mount: state that the front thread's modules share.
  *
  * The front thread reads /dev/fuse, asks the nodes for missing chunks, and answers. It owns all state
  * here and must not block; the main thread watches that (lookout.h). The other threads are that of
@@ -12,8 +12,8 @@
  * Each module's state is a struct of its own, described in that module's header. Here they are only
  * declared, so that every folder can use the worker. worker.c makes them all before anything else runs.
  */
-#ifndef GVMFS_STATE_WORKER_H
-#define GVMFS_STATE_WORKER_H
+#ifndef GVMFS_STATE_WORKER_STATE_H
+#define GVMFS_STATE_WORKER_STATE_H
 
 #include "base/loop.h"
 #include "inode.h"
