@@ -1,7 +1,5 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* regions_world.c - see regions_world.h. */
-#include "regions_world.h"
-
 #include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
@@ -10,6 +8,7 @@ const char *mutant_chosen;
 #define gvm_mutant(name) (mutant_chosen && !strcmp(mutant_chosen, name))
 
 #include "module.h"
+#include "regions_world.h" /* after the module's sources, which have names of their own */
 
 #define NAME	 "r"
 #define WIRE	 10
@@ -84,7 +83,7 @@ static struct world {
 
 void *const world_memory = &world;
 const size_t world_bytes = sizeof(world);
-static u8 homes; /* bits: of the region */
+static u8 home_bits; /* of the region */
 
 /* ---- one node at a time has the variables ---- */
 
@@ -518,7 +517,7 @@ static bool write_to(unsigned int user, unsigned int home)
 	struct gvm_region *here = region_here(user), *there = region_here(home);
 	struct truth *t;
 
-	if (!(homes >> home & 1) || !here || !there || here->id != there->id || !there->core->open ||
+	if (!(home_bits >> home & 1) || !here || !there || here->id != there->id || !there->core->open ||
 	    there->core->lost || atomic_read(&here->opened) < 0 || (user != home && !is_up(user, home)))
 		return false;
 	t = truth_of(here->id);
@@ -810,7 +809,7 @@ static void accesses(unsigned int n)
 	struct gvm_region *region = region_here(n), *there;
 
 	for (unsigned int home = 0; region && home < NODES; home++) {
-		there = homes >> home & 1 ? region_here(home) : region;
+		there = home_bits >> home & 1 ? region_here(home) : region;
 		enter(n);
 		if (!there || there->id != region->id)
 			gvm_opening_doubt(region, (u16)home);
@@ -863,7 +862,7 @@ const char *world_wrong_at_end(void)
 		if (!region || !region->joined || !region->opening.complete)
 			continue;
 		for (unsigned int home = 0; home < NODES && !what; home++)
-			if (homes >> home & 1)
+			if (home_bits >> home & 1)
 				what = home_wrong(region, home);
 	}
 	if (self >= 0)
@@ -897,12 +896,12 @@ void world_begin(u8 of_region, u8 others)
 	memset(&world, 0, sizeof(world));
 	memset(&left, 0, sizeof(left));
 	self = -1;
-	homes = of_region;
+	home_bits = of_region;
 	for (unsigned int n = 0; n < NODES; n++)
-		node_init(n, homes | others);
+		node_init(n, home_bits | others);
 	homes_now = (struct home_list){.relays = NODES};
 	for (unsigned int n = 0; n < NODES; n++)
-		if (homes >> n & 1)
+		if (home_bits >> n & 1)
 			homes_now.ids[homes_now.nr++] = (u16)n;
 	for (unsigned int i = 0; i < PAIR; i++)
 		link_begin(i / NODES, i % NODES);
