@@ -6,10 +6,12 @@
  * alive; worker.c serves.
  */
 #include "rlimits.h"
+#include "upgrade.h"
 #include "base/log.h"
 #include "options.h"
 #include "state/sealing.h"
 #include "supervisor.h"
+#include "will.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -51,6 +53,30 @@ static int wait_ready(int fd)
 	return EXIT_FAILURE;
 }
 
+/* In the place of a running gvmfs, whose process this is; or a child of it, which only tries. */
+static int heir_main(int argc, char **argv)
+{
+	int will = atoi(argv[1] + strlen("--will=")), status;
+	struct options opts;
+	struct will w;
+	bool quit;
+
+	if (will_read(will, &w) < 0) {
+		fprintf(stderr, "gvmfs: it is of another version, which leaves its state otherwise\n");
+		return EXIT_FAILURE;
+	}
+	if (chdir(w.folder) < 0)
+		perror("gvmfs: the folder in which it was started");
+	status = options_parse(&opts, argc, argv, &quit);
+	if (w.probe)
+		return status ? status : upgrade_probe(&w);
+	if (!status)
+		status = supervisor_succeed(&opts, &w, will);
+	else
+		will_return(will, "the new program refuses the options");
+	return status;
+}
+
 int main(int argc, char **argv)
 {
 	struct options opts;
@@ -59,6 +85,9 @@ int main(int argc, char **argv)
 	int status;
 
 	gvm_std_fds_hold();
+	will_begin(argc, argv);
+	if (argc > 1 && strncmp(argv[1], "--will=", 7) == 0)
+		return heir_main(argc, argv);
 	status = options_parse(&opts, argc, argv, &quit);
 	if (status || quit)
 		return status;

@@ -68,7 +68,7 @@ enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
 	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_NO_REPLAY, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
 	OPT_ALLOW_OTHER, OPT_WRITERS, OPT_COMPRESS,
-	OPT_NO_NETWORK, OPT_TURNS, OPT_HELP, OPT_VERSION
+	OPT_NO_NETWORK, OPT_TURNS, OPT_HELP, OPT_VERSION, OPT_WILL
 };
 
 static const struct option long_options[] = {
@@ -97,6 +97,7 @@ static const struct option long_options[] = {
 	{ "bench-turns", no_argument, NULL, OPT_TURNS },
 	{ "help", no_argument, NULL, OPT_HELP },
 	{ "version", no_argument, NULL, OPT_VERSION },
+	{ "will", required_argument, NULL, OPT_WILL },
 	{ 0 },
 };
 
@@ -398,7 +399,7 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .scrub_rate = 4,
+	*opts = (struct options){ .will = -1, .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .scrub_rate = 4,
 				  .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {
@@ -411,6 +412,9 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 			puts("gvmfs " GVM_PROGRAM_VERSION);
 			*quit = true;
 			return output_end();
+		case OPT_WILL:
+			opts->will = atoi(optarg);
+			break;
 		case '?':
 			fputs("Try 'gvmfs --help'.\n", stderr);
 			return 2;

@@ -55,6 +55,7 @@ struct options {
 	bool foreground;
 	bool allow_other;
 	bool force;	       /* regions are attached though it is not known who has what was written last */
+	int will; /* will.h: this program takes another one's place, in its process; -1: it does not */
 	bool bench_turns; /* base/turns.h */
 	bool bench_no_network; /* acknowledge writes without sending them: measurements only */
 };

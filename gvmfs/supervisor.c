@@ -26,12 +26,15 @@
 #include "state/sealing.h"
 #include "base/bdi.h"
 #include "base/log.h"
+#include "base/mutant.h"
 #include "mount.h"
 #include "node/owner.h"
 #include "store/pagecache.h"
 #include "clock.h"
 #include "notify.h"
 #include "orphan.h"
+#include "upgrade.h"
+#include "will.h"
 #include "worker.h"
 
 #include <errno.h>
@@ -42,6 +45,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
+#include <sys/prctl.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <unistd.h>
@@ -56,7 +60,8 @@
 #define LEAVE_SOON_MS	 1 /* the time between looks until then, and after it */
 #define LEAVE_LOOK_MS	 10
 #define OLD_LOOK_MS	 1000 /* where no descriptor tells of a thread's end */
-#define LEFT_MAX	 16
+#define LEFT_MAX	 WILL_LEFT
+#define RENEW_NS	 20000000000ull /* for a new program's first worker to serve */
 
 #ifndef PIDFD_THREAD /* Linux 6.9 */
 #define PIDFD_THREAD O_EXCL
@@ -66,6 +71,13 @@
 struct left {
 	pid_t pid; /* 0: free */
 	uint64_t say_ns; /* when to say that it stays; 0: that was said */
+};
+
+/* An upgrade, in the new program. */
+enum renew {
+	RENEW_NONE,
+	RENEW_OLD, /* the old program's worker is ending */
+	RENEW_NEW, /* this one's has been started, and does not serve yet */
 };
 
 struct supervisor {
@@ -87,6 +99,11 @@ struct supervisor {
 	struct left left[LEFT_MAX];
 	uint64_t started_ns; /* the worker */
 	unsigned young_deaths;
+	struct upgrade upgrade;
+	enum renew renew;
+	uint64_t renew_until_ns;
+	int will;    /* while it is not RENEW_NONE */
+	int program; /* the old one, to go back to; -1: none */
 };
 
 /*
@@ -136,6 +153,8 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 	if (!r)
 		r = orphan_watch(fds->supervisor, &s->mount, &s->listener, &s->journal);
 	fds->heirs = orphan_heirs();
+	if (s->renew != RENEW_NONE && mutant("renewed-in-vain"))
+		abort();
 	if (!r)
 		r = worker_run(s->opts, fds);
 	if (r < 0)
@@ -171,6 +190,8 @@ static int worker_start(struct supervisor *s, bool serve)
 		return -errno;
 	if (pid == 0)
 		worker_main(s, &fds, own);
+	if (s->renew == RENEW_OLD)
+		s->renew = RENEW_NEW;
 	s->worker = pid;
 	s->worker_fd = -1; /* until it says which thread */
 	s->leave_ns = 0;
@@ -240,6 +261,8 @@ static void end_say(const struct supervisor *s, int how)
 {
 	const struct journal_super *super = s->journal.super;
 
+	if (s->renew != RENEW_NONE)
+		return; /* we have ended it */
 	if (is_renewed(how)) {
 		log_info(NULL, "%s: one node more from here on: %s", s->opts->mountpoint,
 			 super->nodes[super->node_count - 1].addr);
@@ -254,7 +277,122 @@ static void end_say(const struct supervisor *s, int how)
 
 static void successor_say(const struct supervisor *s)
 {
+	if (s->renew != RENEW_NONE)
+		return;
 	log_info(NULL, "%s: a new worker has taken over", s->opts->mountpoint);
+}
+
+/* Over execve(). */
+static void sessions_keep_open(const struct journal *j, bool keep)
+{
+	for (unsigned i = 0; i < JOURNAL_SESSIONS; i++)
+		for (unsigned k = 0; k < SESSION_FDS; k++)
+			if (j->sessions[i].fd[k] > 0)
+				fcntl(j->sessions[i].fd[k] - 1, F_SETFD, keep ? 0 : FD_CLOEXEC);
+}
+
+static void left_fill(const struct supervisor *s, struct will *w)
+{
+	for (unsigned i = 0; i < LEFT_MAX; i++)
+		w->left[i] = s->left[i].pid;
+}
+
+static void will_fill(const struct supervisor *s, struct will *w)
+{
+	*w = (struct will){
+		.journal = s->journal.fd,
+		.fuse = s->mount.fuse_fd,
+		.keeper = { s->keeper.supervisor, s->keeper.worker },
+		.ready = s->ready_fd,
+		.listener = s->listener,
+		.door = s->door,
+		.own = s->mount.own,
+		.worker = s->worker,
+		.asker = s->upgrade.asker,
+		.upgrades = s->upgrade.listener,
+		.program = -1,
+	};
+	left_fill(s, w);
+}
+
+static const char *why_not_now(const struct supervisor *s)
+{
+	if (!s->ready || s->giving_up || !s->worker || s->renew != RENEW_NONE)
+		return "the mount is just starting, or ending";
+	if (!s->journal.super->can_resend)
+		return "this kernel (before 6.9) cannot repeat the requests that the worker has taken";
+	return mount_is_alive(&s->mount) ? NULL : "it is unmounted";
+}
+
+/* The new program takes over this very process, with all its children; or nothing has happened. */
+static void upgrade_execute(struct supervisor *s)
+{
+	struct will w;
+	int fd, r = (int)open("/proc/self/exe", O_RDONLY | O_CLOEXEC);
+
+	will_fill(s, &w);
+	w.program = r;
+	fd = r < 0 ? -errno : will_make(&w);
+	upgrade_say(&s->upgrade, GVM_UPGRADE_SAYS, "the new program takes over");
+	log_info(NULL, "%s: another gvmfs takes over: gvm upgrade", s->opts->mountpoint);
+	log_flush();
+	sessions_keep_open(&s->journal, true);
+	r = fd < 0 ? fd : will_execute(s->upgrade.program, fd, &w);
+	sessions_keep_open(&s->journal, false);
+	if (fd >= 0)
+		close(fd);
+	if (w.program >= 0)
+		close(w.program);
+	upgrade_say(&s->upgrade, GVM_UPGRADE_FAILED, strerror(-r));
+}
+
+/* The first worker of the new program has ended, or does not serve: back to the old one. Does not return, but where the old
+ * one is gone. */
+static void renew_fail(struct supervisor *s, int how)
+{
+	char why[GVM_UPGRADE_TEXT];
+
+	if (WIFSIGNALED(how) && WTERMSIG(how) == SIGKILL)
+		snprintf(why, sizeof(why), "the new program's worker does not serve, or was killed");
+	else if (WIFSIGNALED(how))
+		snprintf(why, sizeof(why), "the new program's worker was ended by signal %d", WTERMSIG(how));
+	else
+		snprintf(why, sizeof(why), "the new program's worker has failed; the log says more");
+	log_flush();
+	s->renew = RENEW_NONE;
+	sessions_keep_open(&s->journal, true);
+	will_return(s->will, why);
+	sessions_keep_open(&s->journal, false);
+	upgrade_say(&s->upgrade, GVM_UPGRADE_FAILED, why); /* and it tries on */
+}
+
+/* The new program's worker serves: nothing of the old one is needed any more but the processes that hold the clients'
+ * descriptors. */
+static void renewed(struct supervisor *s)
+{
+	if (s->renew != RENEW_NEW)
+		return;
+	s->renew = RENEW_NONE;
+	close(s->will);
+	close(s->program);
+	s->program = -1;
+	door_renew(&s->door, &s->journal, s->opts->foreground);
+	log_info(NULL, "%s: upgraded to gvmfs " GVM_PROGRAM_VERSION, s->opts->mountpoint);
+	upgrade_say(&s->upgrade, GVM_UPGRADE_DONE, GVM_PROGRAM_VERSION);
+}
+
+static void upgrade_look(struct supervisor *s)
+{
+	struct will w;
+
+	if (s->renew != RENEW_NONE) {
+		if (gvm_now_ns() >= s->renew_until_ns && s->worker)
+			kill(s->worker, SIGKILL);
+		return;
+	}
+	will_fill(s, &w);
+	if (upgrade_turn(&s->upgrade, why_not_now(s), &w))
+		upgrade_execute(s);
 }
 
 /* A worker has ended. Returns true to go on, or false at the end, with *status. */
@@ -263,6 +401,8 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 	const struct journal_super *super = s->journal.super;
 	bool well = WIFEXITED(how) && WEXITSTATUS(how) == EXIT_SUCCESS;
 
+	if (s->renew == RENEW_NEW)
+		renew_fail(s, how);
 	worker_forget(s);
 	*status = well && !s->giving_up ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (well)
@@ -276,7 +416,7 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 		return false;
 	if (!super->can_resend)
 		return give_up(s, "this kernel (before 6.9) cannot repeat the requests that it had taken");
-	if (!is_renewed(how) && dies_too_often(s))
+	if (!is_renewed(how) && s->renew == RENEW_NONE && dies_too_often(s))
 		return give_up(s, "workers die too often");
 	if (worker_start(s, true) < 0)
 		return give_up(s, "no worker can be started");
@@ -420,7 +560,10 @@ static void ready_now(struct supervisor *s)
 {
 	uint64_t count;
 
-	if (read(s->ready_fd, &count, sizeof(count)) != sizeof(count) || s->ready)
+	if (read(s->ready_fd, &count, sizeof(count)) != sizeof(count))
+		return;
+	renewed(s);
+	if (s->ready)
 		return;
 	s->ready = true;
 	gvm_notify_ready(s->told_fd);
@@ -454,9 +597,15 @@ static bool stop_requested(struct supervisor *s, int sig)
  * still to be told of. */
 static int look_ms(const struct supervisor *s, bool saying)
 {
+	int ms = upgrade_look_ms(&s->upgrade);
+
+	if (s->renew != RENEW_NONE)
+		ms = OLD_LOOK_MS;
 	if (s->leave_ns && gvm_now_ns() < s->leave_ns)
 		return LEAVE_SOON_MS;
-	return s->leave_ns || saying ? LEAVE_LOOK_MS : s->worker && s->worker_fd < 0 ? OLD_LOOK_MS : -1;
+	if (s->leave_ns || saying)
+		return LEAVE_LOOK_MS;
+	return s->worker && s->worker_fd < 0 && (ms < 0 || ms > OLD_LOOK_MS) ? OLD_LOOK_MS : ms;
 }
 
 static int supervise(struct supervisor *s)
@@ -464,6 +613,8 @@ static int supervise(struct supervisor *s)
 	struct pollfd p[] = { { .fd = s->stop.signal_fd, .events = POLLIN },
 			      { .fd = s->keeper.supervisor, .events = POLLIN },
 			      { .fd = s->ready_fd, .events = POLLIN },
+			      { .fd = -1 },
+			      { .fd = -1 },
 			      { .fd = -1 },
 			      { .fd = -1 },
 			      { .fd = -1 } };
@@ -474,8 +625,10 @@ static int supervise(struct supervisor *s)
 		p[3].fd = s->stop.parent_fd;
 		p[4].fd = s->door.control;
 		p[5].fd = s->leave_ns ? -1 : s->worker_fd;
+		upgrade_poll(&s->upgrade, p + 6);
 		poll(p, sizeof(p) / sizeof(*p), look_ms(s, saying));
 		ready_now(s);
+		upgrade_look(s);
 		while ((sig = stop_take(&s->stop)))
 			if (!stop_requested(s, sig))
 				return EXIT_FAILURE;
@@ -490,9 +643,26 @@ static int supervise(struct supervisor *s)
 	}
 }
 
+/* To the end. `r`: a negative errno: there is no worker. */
+static int serve_on(struct supervisor *s, int r)
+{
+	int status;
+
+	if (r < 0)
+		log_error(NULL, "cannot start a worker: %s", strerror(-r));
+	status = r < 0 ? EXIT_FAILURE : supervise(s);
+	upgrade_close(&s->upgrade, s->mount.own.dev);
+	listener_close(&s->listener, s->journal.super->attach_path);
+	door_end(&s->door, &s->journal);
+	keeper_end(&s->keeper, &s->journal);
+	if (s->mount.fuse_fd >= 0 && (!s->ready || !mount_is_alive(&s->mount)))
+		mount_detach(&s->mount, &s->stop); /* if it is still there */
+	return status;
+}
+
 static int serve(struct supervisor *s)
 {
-	int r = heir_ask(s->opts->mountpoint, &s->mount, &s->journal), status;
+	int r = heir_ask(s->opts->mountpoint, &s->mount, &s->journal);
 
 	if (!r)
 		r = mount_make(&s->mount, s->opts, &s->stop);
@@ -504,21 +674,86 @@ static int serve(struct supervisor *s)
 	mount_tune(s);
 	if (door_create(&s->door, s->listener.fd, &s->journal, s->opts->foreground) < 0)
 		log_warning(NULL, "no fast path: no process that receives its clients can be started");
-	r = worker_start(s, true);
-	if (r < 0)
-		log_error(NULL, "cannot start a worker: %s", strerror(-r));
-	status = r < 0 ? EXIT_FAILURE : supervise(s);
-	listener_close(&s->listener, s->journal.super->attach_path);
-	door_end(&s->door, &s->journal);
-	keeper_end(&s->keeper, &s->journal);
-	if (s->mount.fuse_fd >= 0 && (!s->ready || !mount_is_alive(&s->mount)))
-		mount_detach(&s->mount, &s->stop); /* if it is still there */
-	return status;
+	upgrade_open(&s->upgrade, s->mount.own.dev);
+	return serve_on(s, worker_start(s, true));
+}
+
+static void left_take(struct supervisor *s, const struct will *w)
+{
+	for (unsigned i = 0; i < LEFT_MAX; i++)
+		s->left[i].pid = w->left[i];
+}
+
+/* The descriptors of the will are this program's own, again. */
+static void descriptors_take(struct supervisor *s, const struct will *w)
+{
+	s->mount = (struct mount){ .at = s->opts->mountpoint, .fuse_fd = w->fuse, .own = w->own };
+	s->keeper = (struct keeper){ w->keeper[0], w->keeper[1] };
+	s->listener = w->listener;
+	s->door = w->door;
+	s->ready_fd = w->ready;
+	s->upgrade = (struct upgrade){ .listener = w->upgrades, .asker = w->asker, .program = -1, .output = -1 };
+	s->program = w->program;
+	will_close_on_exec(w, s->will);
+	sessions_keep_open(&s->journal, false);
+}
+
+static int succeed(struct supervisor *s, const struct will *w)
+{
+	uint64_t seal_id = s->opts->sealing ? s->opts->sealing->id : 0;
+	int r = journal_open(&s->journal, w->journal);
+
+	if (!r && seal_id != s->journal.super->seal_id)
+		r = -EKEYREJECTED;
+	if (!r)
+		r = stop_init(&s->stop, -1);
+	return r;
+}
+
+/* The program of before, since the other one could not. Its worker may never have noticed. */
+static int go_back(struct supervisor *s, const struct will *w)
+{
+	int r = 0;
+
+	if (!w->worker || waitpid(w->worker, NULL, WNOHANG)) {
+		s->worker = 0;
+		r = worker_start(s, true);
+	}
+	upgrade_say(&s->upgrade, GVM_UPGRADE_FAILED, w->why);
+	return serve_on(s, r);
+}
+
+int supervisor_succeed(const struct options *opts, const struct will *w, int fd)
+{
+	struct supervisor s = { .opts = opts, .told_fd = -1, .worker_fd = -1, .ready = true, .will = fd, .worker = w->worker };
+	int r;
+
+	prctl(PR_SET_NAME, "gvmfs");
+	log_start();
+	if (!opts->foreground && chdir("/") == 0)
+		log_to_syslog();
+	owner_self(&s.self, getpid());
+	sealing_dump_nothing(opts->sealing);
+	r = succeed(&s, w);
+	if (r < 0) {
+		will_return(fd, strerror(-r));
+		return EXIT_FAILURE;
+	}
+	signal(SIGPIPE, SIG_IGN);
+	descriptors_take(&s, w);
+	left_take(&s, w);
+	if (w->program < 0)
+		return go_back(&s, w);
+	s.renew = RENEW_OLD;
+	s.renew_until_ns = gvm_now_ns() + RENEW_NS;
+	sign_is_over(&s); /* its end is noticed at once */
+	kill(s.worker, SIGKILL);
+	return serve_on(&s, 0);
 }
 
 int supervisor_run(const struct options *opts, int parent_fd)
 {
-	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open(), .worker_fd = -1 };
+	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open(), .worker_fd = -1, .will = -1, .program = -1 };
 	int r = journal_create(&s.journal);
 
 	log_start();

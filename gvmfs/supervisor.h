@@ -15,4 +15,9 @@
  */
 int supervisor_run(const struct options *opts, int parent_fd);
 
+struct will;
+/* In the process of a supervisor that has executed this program: goes on in its place, as its will says, with a worker of this
+ * program's. `fd` is the will's. */
+int supervisor_succeed(const struct options *opts, const struct will *w, int fd);
+
 #endif

@@ -20,6 +20,7 @@
  *	left-unsynced	or is no matter of an fsync
  *	left-undrained	or of the client's end
  *	left-asleep	faults that the killed worker had read are not read again
+ *	renewed-in-vain	the first worker of a new program (gvm upgrade) crashes
  *	unannounced	pages are put in that are not marked as coming
  *	given-early	a client is told to go on alone while pages are still on the nodes
  *	marked-early	they are marked as filled before they are there

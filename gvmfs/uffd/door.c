@@ -606,6 +606,16 @@ void door_check(struct door *d, const struct journal *j, bool foreground)
 		log_error(NULL, "it cannot be started: no new client gets the fast path");
 }
 
+void door_renew(struct door *d, const struct journal *j, bool foreground)
+{
+	if (d->control < 0)
+		return;
+	release_apart(&d->control, 1, j); /* its end ends the door */
+	d->control = -1;
+	if (door_start(d, j, foreground) < 0)
+		log_error(NULL, "the process that receives clients of the fast path cannot be started: no new client gets it");
+}
+
 static void fd_drop(int *fd)
 {
 	if (*fd >= 0)

@@ -34,6 +34,8 @@ struct door {
 int door_create(struct door *d, int listener, const struct journal *j, bool foreground);
 /* Supervisor, when `control` is readable: starts another door if this one has ended. */
 void door_check(struct door *d, const struct journal *j, bool foreground);
+/* Supervisor, of another program than the one that started the door: has it replaced. */
+void door_renew(struct door *d, const struct journal *j, bool foreground);
 /* In a new worker: closes the descriptors that only the supervisor needs. */
 void door_leave(struct door *d);
 /* Supervisor, at its own end: closes everything. */

@@ -68,9 +68,9 @@ FLOORS = {
         "main",
     ],
     "gvmfs": [
-        "gvm_attach gvm_mount options.h",
+        "gvm_attach gvm_mount gvm_upgrade options.h",
         "base/*", "state/*", "node/*", "store/*", "uffd/*", "fuse/*",
-        "heir main options options_mount orphan mount place rlimits stop supervisor worker serve connection",
+        "heir main options options_mount orphan mount place rlimits stop supervisor upgrade will worker serve connection",
     ],
     "qemu": [
         "dsm_calls dsm_attach", "dsm_backend", "preload",
@@ -95,7 +95,7 @@ FLOORS = {
         "node_regions node_add node_list region_auto region_file region_list region_settle", "top/sample", "top/nodes top/sampler",
         "metrics/gather metrics/page", "metrics/metrics",
         "top/view", "top/picture top/screen", "top/top",
-        "node region stat status",
+        "node region stat status upgrade",
         "gvm",
     ],
     "tools/heap": ["heap"],
@@ -110,7 +110,7 @@ OTHERS = {
     "memnode/daemon": ["memnode"],
     "gvmfs": ["memnode"],
     "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi", "memnode/hkdf"],
-    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/state/core", "gvmfs/state/latency",
+    "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/gvm_upgrade", "gvmfs/state/core", "gvmfs/state/latency",
               "gvmfs/state/record", "kmod/uapi"],
     "tools/heap": [],
 }
