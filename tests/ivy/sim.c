@@ -7,7 +7,8 @@
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes of
  * which four are its homes, and then one region of all, with 16 homes; what nodes say to each other
- * when nothing happens, and after a time in which nodes were lost and began anew. `costs` counts the
+ * when nothing happens, and after a time in which nodes were lost and began anew, and when some are
+ * forgotten for good, which relayed reads and carried renewals. `costs` counts the
  * messages of single accesses, `streams` those of accesses to one page after the other, and how much
  * of the link they use, `bounces` those of two nodes that write the same page, all the time or now
  * and then. `faults` lets 40 nodes write and read 16 pages under connections that break, messages
@@ -159,6 +160,8 @@ static void large(void)
 static const struct net_config *idle_config;
 static bool idle_goes_on;
 
+static void idle_touch(const struct net_config *config);
+
 static void idle_access(struct net_node *n)
 {
 	u32 page = (u32)net_random(idle_config->pages);
@@ -208,6 +211,37 @@ static void idle_measure(const char *when, u64 *mean, u64 *most)
 	promise(expiries() == before, "no lease ends");
 }
 
+/*
+ * Some nodes, none of them a home, are cut off for good: to others that is what a node is which their lists have
+ * forgotten.
+ */
+static bool idle_forgets;
+
+static bool forgotten(u32 node, const struct net_config *config)
+{
+	return idle_forgets && node >= config->nhomes && node % 171 == 20;
+}
+
+/* Each page is written after that, and all others read it: no read waits for a relay that is gone. */
+static void idle_forget(const struct net_config *config)
+{
+	u32 i, nodes = 0;
+
+	idle_forgets = true;
+	for (i = 0; i < NODES; i++) {
+		if (!forgotten(i, config))
+			continue;
+		nodes++;
+		net_lose((u16)i, 1ull << 60);
+	}
+	net_run_until(net_now + 12 * SECOND);
+	for (i = 0; i < config->pages; i++)
+		net_fault((u16)(i + config->nhomes), i, true);
+	net_run_until(net_now + 5 * SECOND);
+	idle_touch(config);
+	printf("%u nodes forgotten\n", nodes);
+}
+
 /* How many pages there are that a node has no copy of; it asks for them. */
 static u32 idle_missing(const struct net_config *config)
 {
@@ -217,8 +251,10 @@ static u32 idle_missing(const struct net_config *config)
 		for (page = 0; page < config->pages; page++) {
 			const struct net_frame *f = &net_nodes[i].frames[page];
 
-			missing += f->mapped < IVY_S;
-			if (f->mapped < IVY_S && !f->wait)
+			if (forgotten(i, config) || f->mapped >= IVY_S)
+				continue;
+			missing++;
+			if (!f->wait)
 				net_fault((u16)i, page, false);
 		}
 	}
@@ -311,6 +347,10 @@ static void idle(void)
 	idle_touch(&config);
 	net_run_until(net_now + 10 * SECOND);
 	idle_measure("after that", &mean, &most);
+	promise(most < 100, "less than 100");
+	idle_forget(&config);
+	net_run_until(net_now + 10 * SECOND);
+	idle_measure("without those that were forgotten", &mean, &most);
 	promise(most < 100, "less than 100");
 	net_end();
 }
