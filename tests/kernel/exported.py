@@ -10,8 +10,8 @@ import dashboard
 
 
 def are_metrics(host, name_of_region):
-    """Of its one region Prometheus is told the same as gvm dsm status tells, in a text to which promtool has no objection, and all that the
-    dashboard asks for."""
+    """Of its one region Prometheus is told the same as gvm dsm status tells, in a text to which promtool has no
+    objection, and all that the dashboard asks for."""
     said, labels = host.run("gvm metrics --dsm"), "{region=\"%s\"}" % name_of_region
     done = subprocess.run(["promtool", "check", "metrics"], input=said, text=True, capture_output=True)
     expect(done.returncode == 0 and not done.stdout + done.stderr, "promtool: %s%s", done.stdout, done.stderr)

@@ -82,7 +82,7 @@ def is_all_there(l, mount, node):
 
 
 def is_on_the_dashboard(l, found):
-    """(What it asks of the kernel mode is there with the module: counters-agree of suite kernel.)"""
+    """(What it asks of the kernel mode is there with the module: exported.py of suite kernel.)"""
     dashboard.judge(l)
     copied = Mount(l, [Node(l, "64M"), Node(l, "64M")], "--replicas", "2")
     with open(copied.region("copied", 1 << 20), "r+b"):
