@@ -129,7 +129,7 @@ static int estate_take(int from, struct mount *m, struct journal *j, struct esta
 		if (msg.what == HEIR_FREE && !has_mount)
 			return 0;
 		if (msg.what == HEIR_MOUNT && count == 2 && !has_mount) {
-			r = journal_map(j, fds[0]);
+			r = journal_attach(j, fds[0]);
 			if (r < 0)
 				return r;
 			m->fuse_fd = fds[1];
@@ -213,7 +213,7 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 		lookout_leave(&taken, worker);
 		heir_forget(m->own.dev);
 		estate_enter(&estate, &taken);
-		journal_unmap(j);
+		journal_detach(j);
 		close(j->fd);
 		*j = taken;
 		log_warning(NULL, "%s: taken over from process %d, whose supervisor was killed", path,

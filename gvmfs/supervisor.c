@@ -701,7 +701,7 @@ static void descriptors_take(struct supervisor *s, const struct will *w)
 static int succeed(struct supervisor *s, const struct will *w)
 {
 	uint64_t seal_id = s->opts->sealing ? s->opts->sealing->id : 0;
-	int r = journal_map(&s->journal, w->journal);
+	int r = journal_attach(&s->journal, w->journal);
 
 	if (!r && seal_id != s->journal.super->seal_id)
 		r = -EKEYREJECTED;

@@ -238,7 +238,7 @@ bool upgrade_turn(struct upgrade *u, const char *why_not, struct will *will)
 int upgrade_probe(const struct will *w)
 {
 	struct journal j;
-	int r = journal_map(&j, w->journal);
+	int r = journal_attach(&j, w->journal);
 
 	if (!r) {
 		puts(FIT);

@@ -540,7 +540,7 @@ int worker_run(const struct options *opts, const struct worker_fds *fds)
 	w->pagecache->fd = -1;
 	if (w->fuse_fd >= 0)
 		pagecache_start(w);
-	r = journal_map(w->journal, fds->journal);
+	r = journal_attach(w->journal, fds->journal);
 	if (r < 0)
 		return r;
 	nodes_adopt(&m->opts, w->journal->super);

@@ -41,7 +41,7 @@ static _Noreturn void closer_run(pid_t worker, const struct journal *j)
 	sigprocmask(SIG_SETMASK, &all, NULL);
 	prctl(PR_SET_NAME, "gvmfs-closer");
 	prctl(PR_SET_PDEATHSIG, SIGRTMIN); /* of the main thread, the one that made this process */
-	journal_unmap(j);
+	journal_detach(j);
 	if (chdir("/") < 0)
 		_exit(1); /* it would keep a folder busy */
 	end_wait(worker);

@@ -47,7 +47,7 @@ static uint64_t part_offset(unsigned part)
 	return off;
 }
 
-static int journal_map(struct journal *j, int fd)
+static int map(struct journal *j, int fd)
 {
 	uint8_t *base = mmap(NULL, part_offset(PART_KNOWN), PROT_READ | PROT_WRITE,
 			     MAP_SHARED | MAP_NORESERVE, fd, 0);
@@ -86,7 +86,7 @@ int journal_create(struct journal *j)
 		r = -errno;
 		goto close_fd;
 	}
-	r = journal_map(j, fd);
+	r = map(j, fd);
 	if (r < 0)
 		goto close_fd;
 	if (getrandom(&j->super->client, sizeof(j->super->client), 0) < 0) {
@@ -101,16 +101,16 @@ close_fd:
 	return r;
 }
 
-int journal_map(struct journal *j, int fd)
+int journal_attach(struct journal *j, int fd)
 {
-	int r = journal_map(j, fd);
+	int r = map(j, fd);
 
 	if (r < 0)
 		return r;
 	return j->super->magic == JOURNAL_MAGIC ? 0 : -EINVAL;
 }
 
-void journal_unmap(const struct journal *j)
+void journal_detach(const struct journal *j)
 {
 	munmap(j->super, part_offset(PART_KNOWN)); /* `super` is where the mapping begins */
 }

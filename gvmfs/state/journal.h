@@ -226,9 +226,9 @@ struct journal {
 /* Supervisor: makes and maps a new journal. 0 or a negative errno. */
 int journal_create(struct journal *j);
 /* Worker: maps the journal behind fd. 0 or a negative errno (-EINVAL: another layout). */
-int journal_map(struct journal *j, int fd);
+int journal_attach(struct journal *j, int fd);
 /* Unmaps it (j->fd stays open): for a child process that does not use it and may outlive its parent. */
-void journal_unmap(const struct journal *j);
+void journal_detach(const struct journal *j);
 
 static inline uint8_t *journal_wbuf_data(const struct journal *j, unsigned wbuf)
 {

@@ -38,7 +38,7 @@ static void release_hold(const int *fds, unsigned count, int pipe_fd, const stru
 	keep[count] = pipe_fd;
 	prctl(PR_SET_NAME, "gvmfs-release");
 	if (j)
-		journal_unmap(j);
+		journal_detach(j);
 	descriptors_keep_only(keep, count + 1);
 	if (chdir("/") < 0 || read(keep[count], &byte, 1) < 0)
 		_exit(1);

@@ -562,7 +562,7 @@ static int door_start(struct door *d, const struct journal *j, bool foreground)
 	child = fork();
 	if (child == 0) {
 		if (fork() == 0) {
-			journal_unmap(j);
+			journal_detach(j);
 			door_run(d, pair[1], dev, foreground);
 		}
 		_exit(0);

@@ -311,8 +311,8 @@ static void start_maps_few_entries(void)
 	for (unsigned i = 0; i < FILES; i++)
 		owing = file_make(1);
 	inode_disk(&in, owing)->times_owed = 1;
-	journal_unmap(&journal);
-	CHECK_EQ(journal_map(&journal, journal.fd), 0);
+	journal_detach(&journal);
+	CHECK_EQ(journal_attach(&journal, journal.fd), 0);
 	faults = faults_so_far();
 	take_over();
 	faults = faults_so_far() - faults;

@@ -14,14 +14,14 @@ static struct journal first, successor;
 static void begin(void)
 {
 	CHECK_EQ(journal_create(&first), 0);
-	CHECK_EQ(journal_map(&successor, first.fd), 0);
+	CHECK_EQ(journal_attach(&successor, first.fd), 0);
 	CHECK(successor.super != first.super); /* a mapping of its own */
 }
 
 static void end(void)
 {
-	journal_unmap(&first);
-	journal_unmap(&successor);
+	journal_detach(&first);
+	journal_detach(&successor);
 	close(first.fd);
 }
 
@@ -219,8 +219,8 @@ static void other_bytes_are_no_journal(void)
 
 	begin();
 	first.super->magic ^= 1;
-	CHECK_EQ(journal_map(&other, first.fd), -EINVAL);
-	journal_unmap(&other);
+	CHECK_EQ(journal_attach(&other, first.fd), -EINVAL);
+	journal_detach(&other);
 	end();
 }
 
