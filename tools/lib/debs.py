@@ -8,6 +8,7 @@ It is Debian's way to compile, and a warning is an error in it. What is as it wa
 """
 
 import fcntl
+import filecmp
 import glob
 import hashlib
 import os
@@ -47,8 +48,9 @@ def digest():
 
 
 def copied(tree):
-    """The sources as they are now, with their times, so that only what has changed is compiled. debian/ begins anew:
-    debhelper keeps there what it has done."""
+    """The sources as they are now. Only what has changed is compiled: what has not keeps its time, and what has is as new as its
+    copy, since it may have changed while an object of what it was before was made. debian/ begins anew: debhelper keeps there
+    what it has done."""
     shutil.rmtree(os.path.join(tree, "debian"), ignore_errors=True)
     wanted = set(sources())
     for place, folders, names in os.walk(tree):
@@ -60,8 +62,8 @@ def copied(tree):
     for path in wanted:
         source, target = os.path.join(TOP, path), os.path.join(tree, path)
         os.makedirs(os.path.dirname(target), exist_ok=True)
-        if not os.path.exists(target) or os.stat(source).st_mtime_ns != os.stat(target).st_mtime_ns:
-            shutil.copy2(source, target)
+        if not os.path.exists(target) or not filecmp.cmp(source, target, shallow=False):
+            shutil.copy(source, target)
 
 
 def run(log, *command, cwd):
