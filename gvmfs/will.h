@@ -30,7 +30,7 @@ struct will {
 	pid_t left[WILL_LEFT];
 	int asker;    /* the connection of gvm upgrade; -1: none */
 	int upgrades; /* the listening socket for those */
-	int program;  /* the program of before, to go back to; -1: this is it again, since the other one failed: */
+	int program;  /* the one of before, to go back to; -1: this is it again, since the other one failed: */
 	char why[GVM_UPGRADE_TEXT];
 };
 
@@ -42,7 +42,7 @@ int will_make(struct will *w);
 int will_read(int fd, struct will *w);
 /* The will and its descriptors are not for what this program executes. */
 void will_close_on_exec(const struct will *w, int fd);
-/* Executes the program with the same command line and the will in front; the will's descriptors stay open. Returns only if it
+/* Executes the program with the same command line, and the will in front. Its descriptors stay open. Returns only if it
  * cannot: a negative errno. */
 int will_execute(int program, int fd, const struct will *w);
 /* The program of the will cannot go on: back to the one of before, which says why. Returns if that cannot be, either. */

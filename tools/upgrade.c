@@ -155,7 +155,8 @@ static int upgrade(const char *mount, const char *to)
 
 int cmd_upgrade(int argc, char **argv)
 {
-	static const struct option longs[] = {{"to", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	static const struct option longs[] = {
+		{"to", required_argument, NULL, 't'}, {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
 	char path[PATH_MAX], err[MOUNTS_ERR_TEXT];
 	const char *to = NULL;
 	int c;
