@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "heir.h"
+#include "upgrade.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -115,6 +116,7 @@ static void *orphan_thread(void *arg)
 		 orphan.mount->at, (int)getpid());
 	/* No new clients: the socket's file goes, and the door has ended. */
 	listener_close(orphan.listener, orphan.journal->super->attach_path);
+	upgrade_close((dev_t)orphan.journal->super->mount_dev);
 	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);
 	/* The next heir has to wait, as long as it likes, while the front thread owes copies to one before. */
 	for (;;) {

@@ -651,7 +651,8 @@ static int serve_on(struct supervisor *s, int r)
 	if (r < 0)
 		log_error(NULL, "cannot start a worker: %s", strerror(-r));
 	status = r < 0 ? EXIT_FAILURE : supervise(s);
-	upgrade_close(&s->upgrade, s->mount.own.dev);
+	if (s->upgrade.listener >= 0)
+		upgrade_close(s->mount.own.dev);
 	listener_close(&s->listener, s->journal.super->attach_path);
 	door_end(&s->door, &s->journal);
 	keeper_end(&s->keeper, &s->journal);

@@ -55,11 +55,11 @@ void upgrade_open(struct upgrade *u, dev_t dev)
 		close(fd);
 }
 
-void upgrade_close(struct upgrade *u, dev_t dev)
+void upgrade_close(dev_t dev)
 {
 	struct sockaddr_un addr;
 
-	if (u->listener >= 0 && address(dev, &addr) == 0)
+	if (address(dev, &addr) == 0)
 		unlink(addr.sun_path);
 }
 

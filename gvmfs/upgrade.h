@@ -24,8 +24,8 @@ struct upgrade {
 
 /* Listens for requests to the mount on this device. Without that the mount goes on. */
 void upgrade_open(struct upgrade *u, dev_t dev);
-/* Removes the socket's name. */
-void upgrade_close(struct upgrade *u, dev_t dev);
+/* Removes the socket's name; also in a worker whose supervisor was killed. */
+void upgrade_close(dev_t dev);
 /* What to wait for, two descriptors; and until when, in milliseconds (-1: for ever). */
 void upgrade_poll(const struct upgrade *u, struct pollfd p[2]);
 int upgrade_look_ms(const struct upgrade *u);
