@@ -445,11 +445,10 @@ def main(test):
     os.environ.setdefault("GVM_RUN", "test-%d" % os.getpid())
     os.environ["GVM_TEST"] = name  # nothing below fetches: tests/guest/debian.py
     ctypes.CDLL(None, use_errno=True).prctl(PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
-    # A shell's background job ignores these, and so would all that is started here.
-    for number in (signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
-        if signal.getsignal(number) == signal.SIG_IGN:
-            signal.signal(number, signal.SIG_DFL)
+    # Whatever ends a test, it ends what it has begun. A shell's background job ignores the last three, and so would all
+    # that is started here.
+    for number in (signal.SIGTERM, signal.SIGHUP, signal.SIGINT, signal.SIGQUIT):
+        signal.signal(number, lambda number, _: sys.exit(128 + number))
     lab, status = Lab(name), 1
     try:
         test(lab)
