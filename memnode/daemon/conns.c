@@ -16,7 +16,7 @@
 #define HANDSHAKE_NS	 (5 * SECOND)
 #define STALL_NS	 (30 * SECOND) /* without progress of a transfer: the connection is closed */
 #define STALL_PRESSED_NS (5 * SECOND)  /* the same while others wait for its buffers or pins */
-#define TURNS		 4u	       /* between two looks at completions; one, if it is long */
+#define TURNS		 4u	       /* between two looks at completions; one, if it was long and there are some */
 #define STRANGERS_NS	 50000u	       /* of strangers' turns, between two looks; the last may be a whole handshake */
 #define CLOSING_MAX	 16u	       /* connections beyond the limit, while others end */
 
@@ -117,8 +117,10 @@ bool conns_turns(struct conns *s)
 	bool last = false;
 
 	for (unsigned i = 0; i < TURNS && !last && (c = TAILQ_FIRST(&s->turns)); i++) {
-		last = turn_is_long(c);
+		bool is_long = turn_is_long(c);
+
 		turn_take(c);
+		last = is_long && io_has_news(s->io);
 	}
 	if ((c = TAILQ_FIRST(&s->turns_strangers))) {
 		uint64_t until = gvm_now_ns() + STRANGERS_NS;

@@ -39,6 +39,11 @@ int io_submit(struct io *io, bool wait)
 	return io->engine->submit(io, wait);
 }
 
+bool io_has_news(const struct io *io)
+{
+	return io->engine->has_news(io);
+}
+
 bool io_next(struct io *io, struct io_end *end)
 {
 	return io->engine->next(io, end);

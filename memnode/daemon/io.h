@@ -41,6 +41,7 @@ struct io_engine {
 	void (*deinit)(struct io *io);
 	int (*watch)(struct io *io, int fd);
 	int (*submit)(struct io *io, bool wait);
+	bool (*has_news)(const struct io *io);
 	bool (*next)(struct io *io, struct io_end *end);
 	void (*accept)(struct io *io, int fd, struct sockaddr *addr, socklen_t *len);
 	void (*read)(struct io *io, int fd, void *buf, unsigned bytes, enum io_kind kind);
@@ -77,6 +78,8 @@ int io_watch(struct io *io, int fd);
 
 /* Starts the queued operations; if `wait`, waits for an end. 0 or a negative errno. */
 int io_submit(struct io *io, bool wait);
+/* Whether io_submit() might find another end; without a system call, so that epoll cannot know, and says true. */
+bool io_has_news(const struct io *io);
 /* The next end; false: none now. */
 bool io_next(struct io *io, struct io_end *end);
 

@@ -125,6 +125,12 @@ static void end_put(struct io_epoll *e, void *owner, enum io_kind kind, int resu
 		(struct io_end){.owner = owner, .kind = kind, .result = result};
 }
 
+static bool epoll_has_news(const struct io *io)
+{
+	(void)io;
+	return true;
+}
+
 static bool epoll_next(struct io *io, struct io_end *end)
 {
 	struct io_epoll *e = io->epoll;
@@ -359,6 +365,7 @@ const struct io_engine io_epoll_engine = {
 	.deinit = epoll_deinit,
 	.watch = epoll_watch,
 	.submit = epoll_submit,
+	.has_news = epoll_has_news,
 	.next = epoll_next,
 	.accept = epoll_accept,
 	.read = epoll_read,

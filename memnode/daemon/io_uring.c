@@ -17,8 +17,8 @@ static const uint8_t ops_allowed[] = {
 static int uring_init(struct io *io, unsigned fds_max)
 {
 	static const unsigned flags[] = {
-		/* 6.1: completions are run by the one thread that waits for them. */
-		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN,
+		/* 6.1: completions are run by the one thread that waits for them, and the ring says when there are some. */
+		IORING_SETUP_SINGLE_ISSUER | IORING_SETUP_DEFER_TASKRUN | IORING_SETUP_TASKRUN_FLAG,
 		0,
 	};
 	struct io_uring_restriction allowed[OPS];
@@ -75,6 +75,12 @@ static int uring_submit(struct io *io, bool wait)
 	if (!io_uring_sq_ready(&io->ring))
 		io->msgs_used = io->iovs_used = 0;
 	return ret < 0 ? ret : 0;
+}
+
+static bool uring_has_news(const struct io *io)
+{
+	return io_uring_cq_ready(&io->ring) ||
+	       IO_URING_READ_ONCE(*io->ring.sq.kflags) & (IORING_SQ_TASKRUN | IORING_SQ_CQ_OVERFLOW);
 }
 
 static bool uring_next(struct io *io, struct io_end *end)
@@ -161,6 +167,7 @@ const struct io_engine io_uring_engine = {
 	.deinit = uring_deinit,
 	.watch = uring_watch,
 	.submit = uring_submit,
+	.has_news = uring_has_news,
 	.next = uring_next,
 	.accept = uring_accept,
 	.read = uring_read,

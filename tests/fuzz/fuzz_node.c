@@ -119,6 +119,11 @@ void io_send(struct io *ring, int fd, struct iovec *iov, unsigned iovs, void *ow
 	c->sending = true;
 }
 
+bool io_has_news(const struct io *ring)
+{
+	return ring == &io;
+}
+
 void log_line(const char *format, ...)
 {
 	(void)format;
