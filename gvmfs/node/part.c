@@ -33,11 +33,13 @@ static bool part_give(struct worker *w, const struct part *p, const struct chunk
 		.done = unpacked,
 		.owner = p->fetch,
 	};
+	uint32_t written = pages | (head->zero_map & piece.zero_pages);
 
-	if (p->open || p->fetch->beside || p->fetch->here || p->here & pages ||
+	/* (One that writes nothing could not be told from none while it is under way.) */
+	if (!written || p->open || p->fetch->beside || p->fetch->here || p->here & pages ||
 	    !unpack_pays(pages, p->fetching, p->waited) || !unpack_give(w->unpack, &piece, head, body))
 		return false;
-	p->fetch->beside = pages | (head->zero_map & piece.zero_pages);
+	p->fetch->beside = written;
 	return true;
 }
 
