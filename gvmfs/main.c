@@ -69,7 +69,7 @@ static int heir_main(int argc, char **argv)
 		perror("gvmfs: the folder in which it was started");
 	status = options_parse(&opts, argc, argv, &quit);
 	if (w.probe)
-		return status ? status : upgrade_probe(&w);
+		return status ? status : upgrade_probe(&w, opts.sealing ? opts.sealing->id : 0);
 	if (!status)
 		status = supervisor_succeed(&opts, &w, will);
 	else

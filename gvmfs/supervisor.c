@@ -147,6 +147,7 @@ static void worker_main(struct supervisor *s, struct worker_fds *fds, pid_t supe
 	closer_start(&s->journal);
 	close(s->keeper.supervisor);
 	door_leave(&s->door);
+	upgrade_leave(&s->upgrade);
 	stop_deinit(&s->stop);
 	fds->supervisor = (int)syscall(SYS_pidfd_open, supervisor, 0);
 	r = fds->supervisor < 0 || getppid() != supervisor ? -ESRCH : 0;
@@ -489,7 +490,7 @@ static bool worker_succeed(struct supervisor *s)
 	const struct journal_super *super = s->journal.super;
 	struct left *left = left_free(s);
 
-	if (!s->leave_ns || !left || s->giving_up || super->ended || !super->can_resend ||
+	if (!s->leave_ns || !left || s->giving_up || s->renew == RENEW_NEW || super->ended || !super->can_resend ||
 	    gvm_now_ns() - s->started_ns < YOUNG_NS || !lookout_is_spent(s->worker))
 		return true;
 	*left = (struct left){ .pid = s->worker, .say_ns = s->leave_ns };
@@ -626,6 +627,8 @@ static int supervise(struct supervisor *s)
 		p[4].fd = s->door.control;
 		p[5].fd = s->leave_ns ? -1 : s->worker_fd;
 		upgrade_poll(&s->upgrade, p + 6);
+		if (s->renew != RENEW_NONE)
+			p[6].fd = -1;
 		poll(p, sizeof(p) / sizeof(*p), look_ms(s, saying));
 		ready_now(s);
 		upgrade_look(s);

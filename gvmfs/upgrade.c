@@ -23,7 +23,8 @@
 #define ASK_NS	 5000000000ull
 #define PROBE_NS 20000000000ull
 #define FIT	 "gvmfs takes over" /* says a program that was tried, and is fit; any could end well */
-#define LOOK_MS	 10 /* while a probe ends */
+#define LOOK_MS	 10 /* while a probe ends, */
+#define LEFT_MS	 100 /* and while one that was killed does */
 
 static int address(dev_t dev, struct sockaddr_un *addr)
 {
@@ -55,6 +56,16 @@ void upgrade_open(struct upgrade *u, dev_t dev)
 		close(fd);
 }
 
+void upgrade_leave(struct upgrade *u)
+{
+	const int fds[] = { u->listener, u->asker, u->program, u->output };
+
+	for (unsigned i = 0; i < 4; i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	*u = (struct upgrade){ .listener = -1, .asker = -1, .program = -1, .output = -1 };
+}
+
 void upgrade_close(dev_t dev)
 {
 	struct sockaddr_un addr;
@@ -65,7 +76,8 @@ void upgrade_close(dev_t dev)
 
 void upgrade_poll(const struct upgrade *u, struct pollfd p[2])
 {
-	p[0] = (struct pollfd){ .fd = u->asker < 0 ? u->listener : u->program < 0 || u->probe ? u->asker : -1, .events = POLLIN };
+	p[0] = (struct pollfd){ .fd = u->asker >= 0 ? u->asker : u->left ? -1 : u->listener,
+				.events = u->probe ? 0 : POLLIN };
 	p[1] = (struct pollfd){ .fd = u->output, .events = POLLIN };
 }
 
@@ -73,6 +85,8 @@ int upgrade_look_ms(const struct upgrade *u)
 {
 	uint64_t now = gvm_now_ns();
 
+	if (u->left)
+		return LEFT_MS;
 	if (u->asker < 0 || !u->until_ns)
 		return -1;
 	if (u->probe && u->output < 0)
@@ -84,14 +98,13 @@ static void forget(struct upgrade *u)
 {
 	const int fds[] = { u->asker, u->program, u->output };
 
-	if (u->probe > 0) {
-		kill(u->probe, SIGKILL);
-		waitpid(u->probe, NULL, 0);
-	}
+	/* It may wait in the kernel for what never answers. */
+	if (u->probe && kill(u->probe, SIGKILL) == 0)
+		u->left = u->probe;
 	for (unsigned i = 0; i < 3; i++)
 		if (fds[i] >= 0)
 			close(fds[i]);
-	*u = (struct upgrade){ .listener = u->listener, .asker = -1, .program = -1, .output = -1 };
+	*u = (struct upgrade){ .listener = u->listener, .asker = -1, .program = -1, .output = -1, .left = u->left };
 }
 
 void upgrade_say(struct upgrade *u, enum gvm_upgrade_what what, const char *text)
@@ -201,6 +214,7 @@ static bool probe_look(struct upgrade *u)
 	char text[GVM_UPGRADE_TEXT];
 	ssize_t n = 0;
 	int how;
+	bool ended = waitpid(u->probe, &how, WNOHANG) == u->probe; /* then it says no more */
 
 	while (u->output >= 0 && u->said_bytes < sizeof(u->said) - 1 &&
 	       (n = read(u->output, u->said + u->said_bytes, sizeof(u->said) - 1 - u->said_bytes)) > 0)
@@ -209,7 +223,7 @@ static bool probe_look(struct upgrade *u)
 		close(u->output);
 		u->output = -1;
 	}
-	if (waitpid(u->probe, &how, WNOHANG) == u->probe) {
+	if (ended) {
 		u->probe = 0;
 		u->until_ns = 0;
 		if (WIFEXITED(how) && WEXITSTATUS(how) == EXIT_SUCCESS && strncmp(u->said, FIT, strlen(FIT)) == 0)
@@ -228,18 +242,28 @@ static bool probe_look(struct upgrade *u)
 
 bool upgrade_turn(struct upgrade *u, const char *why_not, struct will *will)
 {
-	if (u->asker < 0 && u->listener >= 0)
+	if (u->left && waitpid(u->left, NULL, WNOHANG))
+		u->left = 0;
+	if (u->asker < 0 && u->listener >= 0 && !u->left)
 		asker_accept(u);
 	if (u->asker >= 0 && u->program < 0)
 		request_read(u, why_not, will);
-	return u->probe && probe_look(u);
+	if (!u->probe || !probe_look(u))
+		return false;
+	if (why_not) /* by now */
+		upgrade_say(u, GVM_UPGRADE_FAILED, why_not);
+	return !why_not;
 }
 
-int upgrade_probe(const struct will *w)
+int upgrade_probe(const struct will *w, uint64_t seal_id)
 {
 	struct journal j;
 	int r = journal_attach(&j, w->journal);
 
+	if (!r && seal_id != j.super->seal_id) {
+		fputs("gvmfs: the key for sealing is another one than that with which it was started\n", stderr);
+		return EXIT_FAILURE;
+	}
 	if (!r) {
 		puts(FIT);
 		return fflush(stdout) ? EXIT_FAILURE : EXIT_SUCCESS;

@@ -17,6 +17,7 @@ struct upgrade {
 	int program;  /* the new one; -1: not received yet */
 	pid_t probe;  /* 0: none runs */
 	int output;   /* of the probe */
+	pid_t left;   /* a probe that was killed and still exists: no request is taken meanwhile; 0: none */
 	uint64_t until_ns;
 	unsigned said_bytes;
 	char said[GVM_UPGRADE_TEXT];
@@ -24,6 +25,8 @@ struct upgrade {
 
 /* Listens for requests to the mount on this device. Without that the mount goes on. */
 void upgrade_open(struct upgrade *u, dev_t dev);
+/* Closes what a child of the supervisor has of it. */
+void upgrade_leave(struct upgrade *u);
 /* Removes the socket's name; also in a worker whose supervisor was killed. */
 void upgrade_close(dev_t dev);
 /* What to wait for, two descriptors; and until when, in milliseconds (-1: for ever). */
@@ -34,7 +37,8 @@ int upgrade_look_ms(const struct upgrade *u);
 bool upgrade_turn(struct upgrade *u, const char *why_not, struct will *will);
 /* Tells the asker, and ends the request if that was DONE or FAILED. */
 void upgrade_say(struct upgrade *u, enum gvm_upgrade_what what, const char *text);
-/* In the probe: whether this program can take over. An exit status; why not was said. */
-int upgrade_probe(const struct will *w);
+/* In the probe: whether this program can take over. `seal_id`: of the key that it has read; 0: none. An exit status; why not
+ * was said. */
+int upgrade_probe(const struct will *w, uint64_t seal_id);
 
 #endif

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gvm upgrade, time and again, under a program on the fast path that checks what it reads; and with programs that cannot take
-over, whose reason is said, while the old one goes on."""
+over, whose reason is said, while the old one goes on. What leaves the host is sealed: each program reads the key."""
 
 import os
 import sys
@@ -10,34 +10,42 @@ import lab
 from lab import expect, features, program, skip
 from mapper import Mapper
 from remote import Mount, Node
+from sealing import key_file
 
 MIB = 1 << 20
-SIZE, BUDGET = 32 * MIB, 8 * MIB
-UPGRADES = 100 if os.environ.get("GVM_LONG") else 3
+SIZE, BUDGET = 16 * MIB, 4 * MIB
+UPGRADES = 100 if os.environ.get("GVM_LONG") else 2
 
 
 def upgrade(l, mount, to=None, status=0):
     return l.run(program("gvm"), "upgrade", "--to", to or program("gvmfs"), mount.path, status=status, seconds=60)
 
 
-def refused(l, mount, client):
-    for other, why in (("/bin/false", "does not say why"), ("/bin/true", "does not say why"), (sys.executable, "nknown option"),
-                       (__file__, "cannot be executed"), (program("gvmfs-mutant"), "ended by signal 6")):
+def refused(l, mount, client, key):
+    for other, why in (("/bin/true", "does not say why"), (sys.executable, "nknown option"), (__file__, "cannot be executed"),
+                       (program("gvmfs-mutant"), "ended by signal 6")):
         said = upgrade(l, mount, os.path.realpath(other), 1)
         expect(why in said and "goes on" in said, "with %s: %s", other, said)
         expect(mount.process.running(), "the supervisor has ended")
-        client.do("check", 0, SIZE, 1)
+    os.rename(key, key + ".kept")
+    key_file(l)
+    said = upgrade(l, mount, status=1)
+    expect("the key for sealing is another one" in said, "with another key: %s", said)
+    os.rename(key + ".kept", key)
+    client.do("check", 0, SIZE, 1)
 
 
 def test(l):
     if not features.fuse_resend():
         skip("fuse-resend", "this kernel does not send unanswered requests again")
     node = Node(l, "128M")
-    mount = Mount(l, [node], before=("env", "GVM_MUTANT=renewed-in-vain"))  # which only gvmfs-mutant has
+    key = key_file(l)
+    # Only gvmfs-mutant has this.
+    mount = Mount(l, [node], "--seal-key-file", key, before=("env", "GVM_MUTANT=renewed-in-vain"))
     client = Mapper(l, mount.region("ram", SIZE))
     mount.budget("ram", BUDGET)
     client.do("fill", 0, SIZE, 1)
-    refused(l, mount, client)
+    refused(l, mount, client, key)
     supervisor = mount.process.popen.pid
     longest = []
     for _ in range(UPGRADES):
@@ -55,10 +63,10 @@ def test(l):
     l.log("longest waits of %d upgrades: 50 %% within %d us, 99 %% within %d us", UPGRADES, longest[len(longest) // 2],
           longest[len(longest) * 99 // 100])
     # Another may come to the fast path, by the new door, and a killed worker is replaced.
-    other = Mapper(l, mount.region("other", 4 * MIB), mode="uffd")
-    other.do("fill", 0, 4 * MIB, 2)
+    other = Mapper(l, mount.region("other", MIB), mode="uffd")
+    other.do("fill", 0, MIB, 2)
     mount.kill_worker()
-    other.do("check", 0, 4 * MIB, 2)
+    other.do("check", 0, MIB, 2)
     other.end()
     client.end()
 
