@@ -62,6 +62,7 @@
 #define OLD_LOOK_MS	 1000 /* where no descriptor tells of a thread's end */
 #define LEFT_MAX	 WILL_LEFT
 #define RENEW_NS	 20000000000ull /* for a new program's first worker to serve */
+#define BACK_NS		 60000000000ull /* so long after that workers that die too often are the new program's fault */
 
 #ifndef PIDFD_THREAD /* Linux 6.9 */
 #define PIDFD_THREAD O_EXCL
@@ -101,9 +102,8 @@ struct supervisor {
 	unsigned young_deaths;
 	struct upgrade upgrade;
 	enum renew renew;
-	uint64_t renew_until_ns;
-	int will;    /* while it is not RENEW_NONE */
-	int program; /* the old one, to go back to; -1: none */
+	uint64_t renew_until_ns; /* the first worker is to serve by then; later: `program` is gone back to until then */
+	int program; /* the one of before, to go back to; -1: none */
 };
 
 /*
@@ -347,6 +347,29 @@ static void upgrade_execute(struct supervisor *s)
 	upgrade_say(&s->upgrade, GVM_UPGRADE_FAILED, strerror(-r));
 }
 
+/* Back to the program of before, which starts a worker. Does not return, but where there is none, or it is gone. */
+static void program_return(struct supervisor *s, const char *why)
+{
+	struct will w;
+	int fd, program = s->program;
+
+	if (program < 0)
+		return;
+	s->program = -1;
+	will_fill(s, &w);
+	w.worker = 0;
+	snprintf(w.why, sizeof(w.why), "%s", why);
+	fd = will_make(&w);
+	log_flush();
+	sessions_keep_open(&s->journal, true);
+	if (fd >= 0)
+		will_execute(program, fd, &w);
+	sessions_keep_open(&s->journal, false);
+	if (fd >= 0)
+		close(fd);
+	close(program);
+}
+
 /* The first worker of the new program has ended, or does not serve: back to the old one. Does not return, but where the old
  * one is gone. */
 static void renew_fail(struct supervisor *s, int how)
@@ -359,24 +382,18 @@ static void renew_fail(struct supervisor *s, int how)
 		snprintf(why, sizeof(why), "the new program's worker was ended by signal %d", WTERMSIG(how));
 	else
 		snprintf(why, sizeof(why), "the new program's worker has failed; the log says more");
-	log_flush();
 	s->renew = RENEW_NONE;
-	sessions_keep_open(&s->journal, true);
-	will_return(s->will, why);
-	sessions_keep_open(&s->journal, false);
+	program_return(s, why);
 	upgrade_say(&s->upgrade, GVM_UPGRADE_FAILED, why); /* and it tries on */
 }
 
-/* The new program's worker serves: nothing of the old one is needed any more but the processes that hold the clients'
- * descriptors. */
+/* The new program's worker serves. Of the old one there still are the processes that hold the clients' descriptors. */
 static void renewed(struct supervisor *s)
 {
 	if (s->renew != RENEW_NEW)
 		return;
 	s->renew = RENEW_NONE;
-	close(s->will);
-	close(s->program);
-	s->program = -1;
+	s->renew_until_ns = gvm_now_ns() + BACK_NS;
 	door_renew(&s->door, &s->journal, s->opts->foreground);
 	log_info(NULL, "%s: upgraded to gvmfs " GVM_PROGRAM_VERSION, s->opts->mountpoint);
 	upgrade_say(&s->upgrade, GVM_UPGRADE_DONE, GVM_PROGRAM_VERSION);
@@ -417,8 +434,11 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 		return false;
 	if (!super->can_resend)
 		return give_up(s, "this kernel (before 6.9) cannot repeat the requests that it had taken");
-	if (!is_renewed(how) && s->renew == RENEW_NONE && dies_too_often(s))
+	if (!is_renewed(how) && s->renew == RENEW_NONE && dies_too_often(s)) {
+		if (gvm_now_ns() < s->renew_until_ns)
+			program_return(s, "workers of the new program die too often");
 		return give_up(s, "workers die too often");
+	}
 	if (worker_start(s, true) < 0)
 		return give_up(s, "no worker can be started");
 	successor_say(s);
@@ -689,7 +709,7 @@ static void left_take(struct supervisor *s, const struct will *w)
 }
 
 /* The descriptors of the will are this program's own, again. */
-static void descriptors_take(struct supervisor *s, const struct will *w)
+static void descriptors_take(struct supervisor *s, const struct will *w, int will)
 {
 	s->mount = (struct mount){ .at = s->opts->mountpoint, .fuse_fd = w->fuse, .own = w->own };
 	s->keeper = (struct keeper){ w->keeper[0], w->keeper[1] };
@@ -698,7 +718,8 @@ static void descriptors_take(struct supervisor *s, const struct will *w)
 	s->ready_fd = w->ready;
 	s->upgrade = (struct upgrade){ .listener = w->upgrades, .asker = w->asker, .program = -1, .output = -1 };
 	s->program = w->program;
-	will_close_on_exec(w, s->will);
+	will_close_on_exec(w, will);
+	close(will);
 	sessions_keep_open(&s->journal, false);
 }
 
@@ -729,7 +750,7 @@ static int go_back(struct supervisor *s, const struct will *w)
 
 int supervisor_succeed(const struct options *opts, const struct will *w, int fd)
 {
-	struct supervisor s = { .opts = opts, .told_fd = -1, .worker_fd = -1, .ready = true, .will = fd, .worker = w->worker };
+	struct supervisor s = { .opts = opts, .told_fd = -1, .worker_fd = -1, .ready = true, .worker = w->worker };
 	int r;
 
 	prctl(PR_SET_NAME, "gvmfs");
@@ -744,7 +765,7 @@ int supervisor_succeed(const struct options *opts, const struct will *w, int fd)
 		return EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	descriptors_take(&s, w);
+	descriptors_take(&s, w, fd);
 	left_take(&s, w);
 	if (w->program < 0)
 		return go_back(&s, w);
@@ -757,7 +778,7 @@ int supervisor_succeed(const struct options *opts, const struct will *w, int fd)
 
 int supervisor_run(const struct options *opts, int parent_fd)
 {
-	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open(), .worker_fd = -1, .will = -1, .program = -1 };
+	struct supervisor s = { .opts = opts, .told_fd = gvm_notify_open(), .worker_fd = -1, .program = -1 };
 	int r = journal_create(&s.journal);
 
 	log_start();
