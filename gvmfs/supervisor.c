@@ -322,6 +322,8 @@ static const char *why_not_now(const struct supervisor *s)
 		return "the mount is just starting, or ending";
 	if (!s->journal.super->can_resend)
 		return "this kernel (before 6.9) cannot repeat the requests that the worker has taken";
+	if (will_folder_is_in(s->opts->mountpoint)) /* to which no program may go while there is no worker */
+		return "it was started in the folder on which it is mounted, whose name leads into the mount by now";
 	return mount_is_alive(&s->mount) ? NULL : "it is unmounted";
 }
 

@@ -27,6 +27,13 @@ void will_begin(int argc, char **argv)
 			line[i ? ++n : 0] = strdup(argv[i]);
 }
 
+bool will_folder_is_in(const char *path)
+{
+	size_t n = strlen(path);
+
+	return strncmp(folder, path, n) == 0 && (folder[n] == '/' || !folder[n]);
+}
+
 int will_make(struct will *w)
 {
 	int fd = memfd_create("gvmfs-will", MFD_CLOEXEC);

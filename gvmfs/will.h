@@ -36,6 +36,8 @@ struct will {
 
 /* Keeps the command line and the folder, first of all in main(). */
 void will_begin(int argc, char **argv);
+/* Whether that folder is this one, or below it. */
+bool will_folder_is_in(const char *path);
 /* Writes a memfd: its descriptor, or a negative errno. */
 int will_make(struct will *w);
 /* Reads one: 0 or a negative errno (-EPROTO: of another version). */

@@ -38,6 +38,14 @@ def refused(l, mount, client, key):
     client.do("check", 0, SIZE, 1)
 
 
+def below(l, node):
+    """Started in the folder on which it mounts: a program would wait there for its own worker."""
+    mount = Mount(l, [node], name="below", before=("sh", "-c", 'for last; do :; done; cd "$last"; exec "$@"', "sh"))
+    said = upgrade(l, mount, status=1)
+    expect("it was started in the folder on which it is mounted" in said, "said: %s", said)
+    mount.unmount()
+
+
 def returns(l, mount):
     """Workers that die at once, again and again, soon after an upgrade are the new program's fault."""
     said, end = "workers of the new program die too often", time.monotonic() + 20
@@ -55,6 +63,7 @@ def test(l):
     if not features.fuse_resend():
         skip("fuse-resend", "this kernel does not send unanswered requests again")
     node = Node(l, "128M")
+    below(l, node)
     key = key_file(l)
     # Only gvmfs-mutant has this.
     mount = Mount(l, [node], "--seal-key-file", key, before=("env", "GVM_MUTANT=renewed-in-vain"))
