@@ -450,7 +450,7 @@ int gvm_peer_link_begin(struct gvm_peer *peer, struct link *link)
 void gvm_peer_link_down(struct gvm_peer *peer, struct link *link)
 {
 	struct link *released[2] = { NULL, NULL };
-	bool waits, moves;
+	bool waits;
 
 	spin_lock_bh(&peer->lock);
 	if (peer->link == link)
@@ -458,14 +458,14 @@ void gvm_peer_link_down(struct gvm_peer *peer, struct link *link)
 	if (peer->attempt == link)
 		swap(peer->attempt, released[1]);
 	waits = !list_empty(&peer->queue);
-	moves = peer->moves && peer->link && !peer->down;
+	/* Under the lock: not after gvm_peer_shutdown(), behind which the peer may be freed. */
+	if (peer->moves && peer->link && !peer->down)
+		queue_delayed_work(gvm_workqueue, &peer->connect_work, 0);
 	spin_unlock_bh(&peer->lock);
 	if (released[0])
 		gvm_link_put(released[0]);
 	if (released[1])
 		gvm_link_put(released[1]);
-	if (moves)
-		queue_delayed_work(gvm_workqueue, &peer->connect_work, 0);
 	if (waits)
 		peer_connect_soon(peer, max(READ_ONCE(peer->backoff_ms), BACKOFF_MS_MIN));
 }

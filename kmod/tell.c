@@ -46,6 +46,8 @@ void gvm_tell_open(struct gvm_region *region, u16 home, enum region_share how, u
 	struct gvm_peer *peer = gvm_cluster_peer(region->cluster, home);
 	struct region_frame frame = gvm_tell_frame(region, REGION_OPEN);
 
+	if (!peer)
+		return; /* it is forgotten: the region has been left meanwhile */
 	frame.share = how;
 	frame.number = READ_ONCE(region->number);
 	frame.token = token;
