@@ -489,11 +489,17 @@ static int cluster_take(struct gvm_cluster *cluster, const struct giantvm_up *up
 	err = err ?:
 	      list_follows(cluster, nodes, up->nr_nodes, keys, homes) ?:
 	      peers_create(cluster, nodes, up->nr_nodes);
-	if (!err && address_differs(was, self))
-		err = listener_set(cluster, self);
 	if (err)
 		return err;
 	peers_unlist(cluster, nodes, up->nr_nodes);
+	/* Once more: before it was cut off, a node may have got a lease, and pages. */
+	err = list_follows(cluster, nodes, up->nr_nodes, keys, homes);
+	if (!err && address_differs(was, self))
+		err = listener_set(cluster, self);
+	if (err) {
+		peers_list(cluster, cluster->list, cluster->nr_nodes, cluster->keys);
+		return err;
+	}
 	peers_list(cluster, nodes, up->nr_nodes, keys);
 	homes_set(cluster, nodes, up->nr_nodes);
 	WRITE_ONCE(cluster->links.nr_nodes, up->nr_nodes);
