@@ -94,6 +94,22 @@ static unsigned mp_state(CPUState *cpu)
     return s.mp_state;
 }
 
+/*
+ * Whether an INIT has come. Each look at its state takes it, and the SIPI behind it, too: then the vCPU is as RUNNABLE
+ * as on the loop, but where the guest wants it to begin, and not in protected mode.
+ */
+static bool was_begun(CPUState *cpu)
+{
+    unsigned state = mp_state(cpu);
+    struct kvm_sregs sregs;
+
+    if (state != KVM_MP_STATE_RUNNABLE) {
+        return state == KVM_MP_STATE_INIT_RECEIVED;
+    }
+    CALL(cpu, KVM_GET_SREGS, &sregs);
+    return !(sregs.cr0 & CR0_PE_MASK);
+}
+
 static void park(CPUState *cpu)
 {
     struct vcpu_antenna a = antenna_of(cpu);
@@ -239,7 +255,7 @@ void vcpu_irq_kvm_hear(CPUState *cpu)
         park(cpu);
     }
     cpu->vcpu_dirty = false;    /* what it is elsewhere is not known here */
-    if (mp_state(cpu) == KVM_MP_STATE_INIT_RECEIVED) {
+    if (was_begun(cpu)) {    /* while this thread did something else */
         wait_for_sipi(cpu);
     }
     while (err != -EINTR) {
