@@ -131,6 +131,9 @@ static void check_kvm(const struct vcpu_place *place)
         refuse("dsm-vcpus: a guest that has guests of its own would have copies of their page "
                "tables, which do not follow what others write there (-cpu ...,vmx=off,svm=off)");
     }
+    if (X86_CPU(first_cpu)->hyperv_features || X86_CPU(first_cpu)->hyperv_passthrough) {
+        refuse("dsm-vcpus: what KVM offers to Windows (hv-...) reaches the vCPUs of one host alone");
+    }
     CPU_FOREACH(cpu) {
         if (X86_CPU(cpu)->apic_id > APIC_ID_MAX) {
             refuse("dsm-vcpus: a vCPU's APIC has the id %u, and %u is the highest that can be "

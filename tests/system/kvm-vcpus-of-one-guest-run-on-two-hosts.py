@@ -105,6 +105,7 @@ def test(l):
     l.log("killed")
     refused(l, "kernel-irqchip=split", "-machine", "kernel-irqchip=on", vcpus=ALONE)
     refused(l, "kernel-irqchip=split", "-machine", "kernel-irqchip=off", vcpus=ALONE)
+    refused(l, "hv-", vcpus=ALONE, cpu="max,vmx=off,svm=off,hv-relaxed")
     if not nested_paging():
         refused(l, "no nested paging")
 
