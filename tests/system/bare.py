@@ -103,12 +103,13 @@ class Bare(Shared):
             with open(path, "r+b") as f:
                 self.memory = mmap.mmap(f.fileno(), 1 << 20)
 
+    def is_up(self, boots):
+        return (self.get(BOOTS), self.get(ONLINE)) == (boots, (1 << len(self.places)) - 1)
+
     def up(self, boots=1):
         """All vCPUs have begun, for so many times."""
         self.map()
-        everyone = (1 << len(self.places)) - 1
-        wait_for("all vCPUs have begun, the %d. time" % boots, lambda: (
-            self.get(BOOTS), self.get(ONLINE)) == (boots, everyone) or not self.running(), 20)
+        wait_for("all vCPUs have begun, the %d. time" % boots, lambda: self.is_up(boots) or not self.running(), 20)
         expect(self.running(), "a node has ended")
 
     def running(self):

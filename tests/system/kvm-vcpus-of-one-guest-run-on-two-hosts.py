@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Under KVM, four vCPUs in two QEMUs: all are there, IPIs go to and fro, and a disk's interrupts, by MSI-X and by a line,
-reach vCPUs of either node, none lost. It is reset by either node and by QMP, stopped and continued; either node killed
-ends the other. What KVM cannot do is refused with its reason. (Linux does all this where KVM is nested: --full.)"""
+reach vCPUs of either node, none lost. It is reset by either node and by QMP, also while its registers are looked at all the
+time; stopped and continued; either node killed ends the other. What KVM cannot do is refused with its reason. (Linux does all this where KVM is nested: --full.)"""
 
 import os
 
@@ -12,6 +12,7 @@ from lab import expect, skip
 
 COUNT = 10000 if os.environ.get("GVM_LONG") else 50
 STOPS = 100 if os.environ.get("GVM_LONG") else 3
+LOOKED_AT = 200 if os.environ.get("GVM_LONG") else 20  # boots; of some 15 one went wrong
 # Its page tables are made once, so KVM may walk them itself, where the processor cannot.
 ALONE = ",x-shadow-paging=on"
 DISK = ["-blockdev", "driver=null-co,node-name=disk,read-zeroes=on,size=1048576",
@@ -44,6 +45,17 @@ def interrupts(l, shared, how, asks, takes):
                COUNT, name, handled, others)
 
 
+def starts_while_looked_at(shared, boots):
+    """A look takes the thread of each vCPU away from what it does, also between another vCPU's INIT and SIPI."""
+    monitor = shared.monitor(0)
+    for boots in range(boots, boots + LOOKED_AT):
+        monitor.do("system_reset")
+        while not shared.is_up(boots) and shared.running():
+            monitor.do("human-monitor-command", **{"command-line": "info registers -a"})
+        shared.up(boots)
+        works(shared)
+
+
 def lives(l):
     shared = started(l, [0, 0, 1, 1])
     works(shared)
@@ -57,6 +69,7 @@ def lives(l):
             shared.monitor(0).do("system_reset")
         shared.up(boots)
         works(shared)
+    starts_while_looked_at(shared, boots + 1)
     l.log("reset")
     for _ in range(STOPS):
         shared.monitor(0).do("stop")
