@@ -743,7 +743,8 @@ bool world_event(const struct event *e)
 
 	if (world.closed)
 		return false;
-	world.took = world_takes();
+	/* (While the memory is being given to the client, the budget does not count; that may end with this event.) */
+	world.took = world.r.give ? ~0ull : world_takes();
 	world.client_calls = 0;
 	if (setjmp(dead)) {
 		worker_killed();
