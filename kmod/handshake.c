@@ -135,6 +135,7 @@ int gvm_handshake_hello(struct link *link, const u8 *body)
 		return -EACCES;
 	}
 	memcpy(link->hello_received, body, HELLO_BYTES);
+	link->digest = hello.digest;
 	if (!link->outgoing) {
 		/* An unauthenticated peer must not preempt our own connection attempt. */
 		if (!cluster->auth && !gvm_peer_accepts(peer))

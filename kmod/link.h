@@ -106,6 +106,7 @@ struct link {
 	bool opened; /* the first frame in the buffer, which waits for the work */
 	u8 early[EARLY_BYTES]; /* the buffer until the handshake is complete */
 	u8 hello_sent[HELLO_BYTES], hello_received[HELLO_BYTES];
+	u64 digest; /* that the handshake was about: see struct gvm_peer */
 
 	struct delayed_work receive_work;
 	struct delayed_work deadline_work; /* of the handshake */

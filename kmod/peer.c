@@ -424,6 +424,10 @@ int gvm_peer_link_up(struct gvm_peer *peer, struct link *link)
 		peer->attempt = NULL;
 	}
 	peer->backoff_ms = 0;
+	/* Where the list has changed during the handshake it is of the old addresses. */
+	peer->moves = link->digest != peer->digest;
+	if (peer->moves)
+		queue_delayed_work(gvm_workqueue, &peer->connect_work, 0);
 	spin_unlock_bh(&peer->lock);
 	if (attempt)
 		gvm_link_put(attempt);
