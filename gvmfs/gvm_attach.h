@@ -21,7 +21,8 @@
  *		    has added 1 to every pin before)
  *	C: DETACHED the mapping is no more; the client lives on. The end
  *	S: SETTLE   all that the memfd lacks is zero, and gvmfs changes nothing of it any more: go on without gvmfs;
- *		    [memfd]. Sent to a client that said GVM_ATTACH_SETTLES
+ *		    [memfd]. Sent to a client that said GVM_ATTACH_SETTLES; by a successor of a killed worker, once more. Who
+ *		    waits for a page then waits until the mapping is unregistered
  *	C: SETTLED  the mapping is not registered any more, and the client has no use for gvmfs. The end
  *	S: ABORT    text: the region's memory cannot be had any more; the client says so and ends
  *

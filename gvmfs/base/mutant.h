@@ -23,6 +23,9 @@
  *	renewed-in-vain	the first worker of a new program (gvm upgrade) crashes
  *	unannounced	pages are put in that are not marked as coming
  *	given-early	a client is told to go on alone while pages are still on the nodes
+ *	told-served	faults of a client that was told so are served all the same
+ *	told-forgotten	a successor does not know that it was
+ *	settled-swept	it punches out what such a client has without a mark
  *	marked-early	they are marked as filled before they are there
  *	dropped-early	pages are punched out before their marks go
  *	shown-evicting	a fault does not end an eviction

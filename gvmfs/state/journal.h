@@ -99,6 +99,9 @@ enum inode_trims { TRIMS_ROOM = 1, TRIMS_SETTLE = 2 };
 
 enum seal_wish { SEAL_AS_MOUNT, SEAL_YES, SEAL_NO };
 
+/* SESSION_TOLD: the client was sent SETTLE, or is being sent it; SESSION_SETTLED: it has answered, the memory is its own. */
+enum session_settled { SESSION_SERVED, SESSION_TOLD, SESSION_SETTLED };
+
 /* The guest has all of its memory, and needs the region no more: as if it had failed. */
 #define INODE_SETTLED (-ESTALE)
 
@@ -194,7 +197,7 @@ struct journal_session {
 	uint32_t pinned;	 /* a device pins the whole region */
 	uint32_t live;		 /* the client was sent GO, or GO is being sent */
 	uint32_t settles;	 /* the client knows SETTLE */
-	uint32_t settled;	 /* it has answered SETTLED: the memory is its own */
+	uint32_t settled;	 /* enum session_settled */
 	uint32_t uid;		 /* of the client */
 	uint32_t calls;		 /* calls into the client's memory, counted when begun and when ended: lookout.h */
 	int32_t caller;		 /* tid of the last such call */

@@ -269,7 +269,8 @@ struct resident {
 	uint64_t give_at_ns; /* the client could not be told, and is not before this time; 0: it could */
 	int give_error;
 	bool give_lacks; /* this pass has found something that is not here yet */
-	bool give_asked; /* the client was told: nothing leaves the memory any more */
+	bool give_asked; /* the client was told, by this worker or by one before: the memory changes no more */
+	bool give_again; /* by one before, perhaps: it is told once more */
 	bool given;	 /* it has answered */
 	uint64_t rot_next, rot_end; /* rotten chunks that wait to be sent are in this range */
 	struct resident_ios ios;	       /* waiting for chunks or room */
@@ -426,6 +427,8 @@ void resident_budget(struct resident *r, uint64_t bytes);
 int resident_give(struct resident *r, struct resident_io *io);
 /* Takes it back: done() is not called. False: the client was told already, or it is over. */
 bool resident_give_cancel(struct resident *r);
+/* A predecessor may have told the client so. To be called after resident_begin(), before anything else. */
+void resident_give_again(struct resident *r);
 /* The client has unregistered its memory. */
 void resident_given(struct resident *r);
 /* The region failed, or the mount ended: tells the client, and serves no more. */

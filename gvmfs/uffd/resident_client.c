@@ -38,8 +38,15 @@ int env_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes)
 int env_give(struct resident *r)
 {
 	struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_SETTLE);
+	uint32_t *settled = &r->w->journal->sessions[r->session].settled;
+	int error;
 
-	return client_send(r, &msg, &r->fd[SESSION_MEMORY]);
+	/* Before it can hear of it: a successor must not change the memory. */
+	journal_publish32(settled, SESSION_TOLD);
+	error = client_send(r, &msg, &r->fd[SESSION_MEMORY]);
+	if (error && !r->give_asked)
+		journal_publish32(settled, SESSION_SERVED);
+	return error;
 }
 
 void env_abort(struct resident *r, const char *why)
@@ -63,7 +70,7 @@ static void client_pins(struct resident *r, const struct gvm_attach_msg *msg)
  * worker or by one before, has lost its own.) */
 static void client_settled(struct resident *r)
 {
-	journal_publish32(&r->w->journal->sessions[r->session].settled, 1);
+	journal_publish32(&r->w->journal->sessions[r->session].settled, SESSION_SETTLED);
 	journal_publish32(&r->inode->disk->failed, (uint32_t)INODE_SETTLED);
 	log_info(env_name(r), "process %d has all of its memory on this host, and goes on without gvmfs; what the nodes have "
 		 "of it is of no use, and stays there until the region is deleted", r->pid);
@@ -91,6 +98,7 @@ static void client_read(struct resident *r)
 			if (msg.type == GVM_ATTACH_DETACHED) {
 				resident_left(r);
 				r->detached = true;
+				journal_publish32(&r->w->journal->sessions[r->session].settled, SESSION_SERVED);
 				return;
 			}
 			if (msg.type == GVM_ATTACH_SETTLED) {

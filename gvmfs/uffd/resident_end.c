@@ -84,7 +84,7 @@ static void drop_continue(struct resident *r, bool failed)
 /* The client's memory is gone: writes back what is here, or drops it. */
 void drain(struct resident *r)
 {
-	bool failed = r->env->failed(r), drop = failed || r->given || r->env->unwanted(r);
+	bool failed = r->env->failed(r), given = resident_is_alone(r), drop = failed || given || r->env->unwanted(r);
 
 	if (!r->draining)
 		drain_begin(r);
@@ -92,7 +92,7 @@ void drain(struct resident *r)
 		r->end_next = 0;
 	r->dropping = drop;
 	if (drop) {
-		drop_continue(r, failed && !r->given);
+		drop_continue(r, failed && !given);
 		sync_continue(r);
 		return;
 	}

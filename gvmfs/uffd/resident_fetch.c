@@ -397,7 +397,7 @@ void resident_bring(struct resident *r, uint64_t c, unsigned page, uint32_t page
 
 	pages = zero ? ~r->mark[c].filled : pages & ~r->mark[c].filled;
 	if (!pages || k->state == CHUNK_FILLING || k->list == LIST_BLOCKED || r->client_gone ||
-	    r->aborted)
+	    r->aborted || (r->give_asked && !mutant("told-served")))
 		return;
 	if (!resident_has_room(r, (unsigned)__builtin_popcount(pages))) {
 		resident_count(r, room_waits, 1);

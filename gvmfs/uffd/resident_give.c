@@ -5,8 +5,10 @@
  * While that is under way the budget does not hold, so nothing is evicted, and a pass over all chunks fetches what the
  * memory lacks. What the nodes have as zeros may stay a hole: to a client that is not registered it reads as zeros, too. A
  * chunk that is on its way, or is just leaving, is for another pass. When a pass has found nothing lacking, and nothing is
- * in flight, the client is told. From then on no page leaves the memory, whatever the client does and does not answer: it
- * can be cancelled no more.
+ * in flight, the client is told. From then on no page leaves the memory and none is put in, whatever the client does and
+ * does not answer: what it has unregistered changes without a fault, and a page that gvmfs does not know of may be its
+ * own. So it can be cancelled no more, faults are left to the client, which wakes them as it unregisters, and a successor
+ * tells the client once more.
  *
  * What was fetched for this is first in the active list: if the request is taken back, it goes before what was here.
  */
@@ -63,9 +65,20 @@ static void give_finish(struct resident *r)
 	}
 }
 
+static void give_repeat(struct resident *r)
+{
+	if (!r->give_again || r->give_at_ns)
+		return;
+	if (r->env->give(r) == 0)
+		r->give_again = false;
+	else
+		r->give_at_ns = r->env->now(r) + GIVE_AGAIN_NS;
+}
+
 void give_continue(struct resident *r)
 {
-	if (!r->give || r->give_asked || r->give_error || r->recovering || r->give_at_ns || r->short_at_ns)
+	give_repeat(r);
+	if (!r->give || r->give_asked || r->give_error || r->recovering || r->sweeping || r->give_at_ns || r->short_at_ns)
 		return;
 	for (unsigned steps = 0; r->give_next < r->chunks; steps++) {
 		if (steps == GIVE_STEPS) {
@@ -113,7 +126,7 @@ int resident_give(struct resident *r, struct resident_io *io)
 	r->give = io;
 	r->give_next = 0;
 	r->give_error = 0;
-	r->give_lacks = r->give_asked = false;
+	r->give_lacks = false;
 	resident_note(r);
 	resident_ios_look(r);
 	return 0;
@@ -127,8 +140,18 @@ bool resident_give_cancel(struct resident *r)
 	return true;
 }
 
+void resident_give_again(struct resident *r)
+{
+	if (mutant("told-forgotten"))
+		return;
+	r->give_asked = r->give_again = true;
+	r->sweeping = false;
+	resident_note(r);
+}
+
 void resident_given(struct resident *r)
 {
 	r->given = r->detached = true;
+	r->sweeping = mutant("settled-swept") && r->sweeping;
 	resident_left(r);
 }

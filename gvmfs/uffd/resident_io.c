@@ -83,7 +83,7 @@ static int edge_zero(struct resident *r, uint64_t off, uint64_t end)
 {
 	uint64_t c = off / GVM_CHUNK_BYTES;
 
-	if (off == end || chunk_holes(r, c) & pages_between(off, end))
+	if (off == end || (!r->give_asked && chunk_holes(r, c) & pages_between(off, end)))
 		return 0;
 	return r->env->write(r, NULL, off, end - off);
 }
@@ -111,7 +111,7 @@ static int step_zero(struct resident *r, uint64_t off, uint64_t end)
 	uint64_t last = end / GVM_PAGE_BYTES * GVM_PAGE_BYTES;
 	int error;
 
-	if (!resident_has(r, c) && (!entry || entry & GVM_VERSION_ZERO))
+	if (!resident_has(r, c) && !r->give_asked && (!entry || entry & GVM_VERSION_ZERO))
 		return 0;
 	if (first > last) { /* within one page */
 		if (!pages_are_here(r, off, end))

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* resident_open.c - how gvmfs begins and ends to serve a region on the fast path (resident.h): its
  * mappings, its sources in the loops, its place in the journal. */
+#include "base/log.h"
 #include "node/region.h"
 #include "node/region_node.h"
 #include "node/trail_job.h"
@@ -238,6 +239,12 @@ void env_close(struct resident *r)
 	unsigned session = r->session;
 
 	env_unwatch(r);
+	/* Its writes may have gone where no mark is. */
+	if (r->give_asked && !r->detached && !inode->disk->failed) {
+		log_warning(env_name(r), "process %d has ended just as it was to go on without gvmfs: what the nodes have of its "
+			    "memory is of no use", r->pid);
+		journal_publish32(&inode->disk->failed, (uint32_t)INODE_SETTLED);
+	}
 	trail_leave(r);
 	/* The page cache may have pages, read through a private mapping, that have changed since. */
 	inode->disk->cache_stale = 1;

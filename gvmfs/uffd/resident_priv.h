@@ -82,7 +82,13 @@ static inline void resident_want(struct resident *r)
 /* Whether the budget bounds it: not while it is less than the region takes, or the memory becomes the client's. */
 static inline bool resident_is_bounded(const struct resident *r)
 {
-	return r->local < r->chunks * GVM_CHUNK_PAGES && !r->give && !r->given;
+	return r->local < r->chunks * GVM_CHUNK_PAGES && !r->give && !r->give_asked && !r->given;
+}
+
+/* Whether the client has all of its memory, or has ended after it was told so: what is in the memory is not all marked. */
+static inline bool resident_is_alone(const struct resident *r)
+{
+	return r->given || (r->give_asked && r->client_gone && !r->detached);
 }
 
 /* Whether a fault or a request waits for room in the budget; none needs more than a chunk. */

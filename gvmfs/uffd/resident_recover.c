@@ -109,6 +109,7 @@ static void sweep_continue(struct resident *r)
 		if (r->recover_next >= r->chunks || !r->env->data(r, SESSION_MEMORY, &at, NULL) ||
 		    at >= r->chunks * GVM_CHUNK_BYTES) {
 			r->sweeping = false;
+			resident_note(r);
 			return;
 		}
 		c = at / GVM_CHUNK_BYTES;
@@ -125,7 +126,7 @@ void resident_recover(struct resident *r)
 	r->turning = true; /* what comes meanwhile is for the turn that follows */
 	if (r->recovering)
 		recover_continue(r);
-	if (!r->recovering)
+	if (!r->recovering && r->sweeping)
 		sweep_continue(r);
 	if (resident_lacks_room(r))
 		resident_note(r); /* what was taken over can make it */

@@ -62,7 +62,8 @@ void replay_continue(struct resident *r)
 {
 	unsigned steps = 0;
 
-	while (r->replay_next < r->replay_count && !r->short_at_ns && !r->client_gone && !r->aborted && !r->give) {
+	while (r->replay_next < r->replay_count && !r->short_at_ns && !r->client_gone && !r->aborted && !r->give &&
+	       !r->give_asked) {
 		const struct trail_step *s = &r->replay[r->replay_next];
 		uint64_t c = s->chunk;
 

@@ -89,7 +89,7 @@ static void sync_begin(struct resident *r)
 
 static bool sync_is_over(struct resident *r)
 {
-	if (r->aborted || r->env->failed(r))
+	if (r->aborted || r->env->failed(r) || resident_is_alone(r))
 		r->sync_error = -EIO;
 	else if (r->sync_late)
 		r->sync_error = -ETIMEDOUT;

@@ -39,7 +39,10 @@ static int session_resume(struct worker *w, unsigned session)
 	if (session < w->sessions->go_next)
 		w->sessions->go_next = session;
 	inode = inode_get(w->inodes, s->inode);
-	if (s->settled) {
+	if (s->settled == SESSION_TOLD)
+		resident_give_again(inode->resident);
+	if (s->settled == SESSION_SETTLED) {
+		journal_publish32(&inode->disk->failed, (uint32_t)INODE_SETTLED); /* the predecessor may not have */
 		resident_given(inode->resident);
 	} else if (inode->disk->failed) { /* the predecessor may not have told the client */
 		session_go(fd[SESSION_SOCKET]);

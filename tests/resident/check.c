@@ -5,6 +5,7 @@
  *	- no update is lost, and no page is older than what was acknowledged: what a page would be read
  *	  as, in the memory if it is marked there and else on the node, is its truth;
  *	- nothing is mapped that is not marked, and nothing lies unmarked that gvmfs put there;
+ *	- of a client that goes on alone the memory is the truth, marked or not;
  *	- what is remembered as sent is what the node has;
  *	- what is known of a sealed page that is not in the memory is what the node has, and of one that this host wrote
  *	  something is known;
@@ -42,6 +43,8 @@ static const char *page_check(uint64_t c, unsigned p)
 	uint64_t has[W_COPIES];
 	unsigned copies;
 
+	if (world.alone)
+		return NULL;
 	if (page->mapped && !filled)
 		return "a page is mapped that is not marked";
 	if (page->present && !filled && !page->stray)
@@ -55,11 +58,16 @@ static const char *page_check(uint64_t c, unsigned p)
 	return NULL;
 }
 
+static void page_print(uint32_t page);
+
 bool world_is_whole(void)
 {
 	for (uint32_t page = 0; page < W_PAGES; page++)
-		if (!reads_as(page, world.page[page].present ? page_read(page) : 0))
+		if (!reads_as(page, page_read(page))) {
+			if (world_trace)
+				page_print(page);
 			return false;
+		}
 	return true;
 }
 
@@ -72,7 +80,7 @@ bool world_is_in_request(uint32_t page)
 
 const char *world_read_check(void)
 {
-	if (world.failed || world.unwanted)
+	if (world.failed || world.unwanted || world.alone || (world.told && world.client_left))
 		return NULL;
 	for (uint32_t page = 0; page < W_PAGES; page++) {
 		const struct resident *r = &world.r;
@@ -239,7 +247,9 @@ const char *world_check(void)
 	const struct resident *r = &world.r;
 	const char *wrong = world.wrong;
 
-	if (world.failed || world.unwanted)
+	if (!wrong && world.alone && !world.memory_gone && !world_is_whole())
+		wrong = "a client goes on alone, and an update of it is lost";
+	if (world.failed || world.unwanted || world.settled || (world.told && world.client_left))
 		return wrong; /* what was here may be lost: it was said */
 	for (uint64_t c = 0; c < W_CHUNKS && !wrong; c++) {
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES && !wrong; p++)
@@ -257,7 +267,7 @@ const char *world_check(void)
 	if (!wrong && !world.closed)
 		wrong = counts_check();
 	if (!wrong && !world.closed && !r->draining && world_takes() > world.took &&
-	    world_takes() > r->local && r->local < W_PAGES && !r->give && !r->over && !r->pinned)
+	    world_takes() > r->local && r->local < W_PAGES && !r->give && !r->give_asked && !r->over && !r->pinned)
 		wrong = "the budget is exceeded";
 	return wrong;
 }
@@ -275,7 +285,7 @@ bool world_any(enum event_kind kind, unsigned count)
 	return false;
 }
 
-#define OWN_STEPS 8u
+#define OWN_STEPS 9u
 
 static bool step(unsigned which)
 {
@@ -290,6 +300,7 @@ static bool step(unsigned which)
 	case 5: return world_any(E_UNPIN, W_PINS);
 	case 6: return world_any(E_BEGIN, W_IOS);
 	case 7: return world_any(E_GIVE, 2);
+	case 8: return world_any(E_ALONE, 2);
 	}
 	return nodes_settle(which - OWN_STEPS);
 }
@@ -343,7 +354,7 @@ const char *world_finish(uint32_t (*pick)(uint32_t below))
 	const struct event leave = { E_LEAVE, 0, 0 }, gone = { E_GONE, 0, 0 };
 	const char *wrong;
 
-	resident_give_cancel(&world.r); /* its client never hears of it */
+	resident_give_cancel(&world.r); /* its client never hears of it, if it has not */
 	world.took = ~0ull;
 	world.kill_in = world.kill_next = world.stall_in = 0;
 	wrong = settle(pick, nothing_waits);
@@ -352,7 +363,7 @@ const char *world_finish(uint32_t (*pick)(uint32_t below))
 	world_event(&leave);
 	world_event(&gone);
 	wrong = settle(pick, is_closed);
-	if (wrong || world.failed || world.unwanted)
+	if (wrong || world.failed || world.unwanted || world.told)
 		return wrong;
 	for (uint32_t page = 0; page < W_PAGES; page++) {
 		uint64_t has[W_COPIES];

@@ -58,6 +58,11 @@ bool thread_touch(struct thread *t, uint64_t *value)
 	t->state = T_IDLE;
 	if (p->poisoned || world.memory_gone)
 		return true; /* a memory failure: it has been told */
+	if (!p->mapped && world.alone) {
+		if (!p->present)
+			page_alloc(t->page, 0);
+		p->mapped = true;
+	}
 	if (!p->mapped) {
 		t->state = T_QUEUED;
 		return false;
@@ -107,8 +112,11 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 	(void)r;
 	world_call();
 	world_client_call(true);
+	*done = 0;
+	if (world.alone)
+		return -ENOENT;
 	race_stray(at + n / 2);
-	for (*done = 0; *done < n; ++*done, at++) {
+	for (; *done < n; ++*done, at++) {
 		uint64_t content = 0;
 
 		if (world.memory_gone)
@@ -166,6 +174,8 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 	(void)r;
 	world_call();
 	world_client_call(true);
+	if (world.alone)
+		return -ENOENT;
 	for (unsigned i = 0; i < n; i++, at++) {
 		if (world.memory_gone)
 			return -ESRCH;
@@ -202,6 +212,8 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 	world_client_call(true);
 	if (world.memory_gone)
 		return -ESRCH;
+	if (world.alone)
+		return -ENOENT;
 	if (is_short(0, 1))
 		return -ENOMEM;
 	if (!p->mapped)

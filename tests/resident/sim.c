@@ -19,7 +19,7 @@ static const uint16_t often[EVENTS] = {
 	[E_TOUCH] = 160, [E_AGAIN] = 80, [E_FAULTS] = 80, [E_ZAP] = 20, [E_ZAPPED] = 30, [E_PIN] = 12, [E_GET] = 20,
 	[E_DMA] = 12, [E_UNPIN] = 2, [E_WRITE] = 8, [E_ZERO] = 6, [E_SYNC] = 3, [E_CANCEL] = 3,
 	[E_STALL] = 20, [E_BEGIN] = 30, [E_BUDGET] = 2, [E_STRAY] = 3, [E_RACE] = 1, [E_SHORT] = 2, [E_KILL] = 1, [E_TICK] = 6,
-	[E_TAKE] = 10, [E_GIVE] = 10, [E_REPLAY] = 1, [E_SETTLE] = 1,
+	[E_TAKE] = 10, [E_GIVE] = 10, [E_REPLAY] = 1, [E_SETTLE] = 2, [E_ALONE] = 10,
 };
 
 static struct mixture mix;
@@ -112,6 +112,12 @@ static struct event choose(void)
 	case E_TAKE:
 	case E_GIVE:
 		e.a = pick(2);
+		break;
+	case E_SETTLE:
+		e.a = pick(2);
+		break;
+	case E_ALONE:
+		e.a = !pick(30); /* what matters comes in between */
 		break;
 	case E_REPLAY:
 		e.a = pick(W_CHUNKS + 1) | pick(W_CHUNKS) << 8;

@@ -77,7 +77,7 @@ void world_client_call(bool memory)
 		if (!stall_allows(&e) || !event_do(&e))
 			continue;
 		world.stall_came = true;
-		if (e.kind == E_BUDGET || e.kind == E_SETTLE)
+		if (e.kind == E_BUDGET)
 			world.took = ~0ull; /* what had been asked for by then may be too much now */
 		if (world_trace)
 			event_print(&e);
@@ -193,7 +193,7 @@ static void io_settle(struct io *o)
 	uint64_t until = o->ended && !o->result ? o->off + o->bytes : o->io.off;
 
 	if (o->kind == IO_SYNC) {
-		if (o->ended && !o->result && !world.unwanted)
+		if (o->ended && !o->result && !world.unwanted && !world.alone)
 			sync_check(o);
 	} else {
 		for (; o->seen < until; o->seen = (o->seen / GVM_PAGE_BYTES + 1) * GVM_PAGE_BYTES) {
@@ -232,7 +232,7 @@ static uint64_t reads(uint32_t page)
 {
 	bool filled = world.mark[page / GVM_CHUNK_PAGES].filled >> page % GVM_CHUNK_PAGES & 1;
 
-	return filled ? page_read(page) : node_read(page);
+	return filled || world.alone ? page_read(page) : node_read(page);
 }
 
 /* The worker was killed while the chunk that the request had come to was perhaps changing. */
@@ -261,15 +261,23 @@ static void io_killed(struct io *o)
 	}
 }
 
-/* The client never hears of it, so that this is looked at time and again. */
+/* Most clients never hear of it, so that this is looked at time and again. */
 int env_give(struct resident *r)
 {
 	(void)r;
 	world_call();
+	if (world.client_left)
+		return -EPIPE;
 	ios_settle(); /* what this turn has done before */
 	if (!world_is_whole())
 		world_wrong("the client is told to go on alone, and a page lacks");
-	return -EAGAIN;
+	if (!world.hears && !world.told)
+		return -EAGAIN;
+	world.told = true;
+	world_call();
+	world.sent = true;
+	world_call();
+	return 0;
 }
 
 /* The worker's life. */
@@ -336,6 +344,10 @@ static void worker_begin(void)
 	if (RESIDENT_SPARE)
 		rival_begin();
 	resident_begin(r, ++world.starts);
+	if (world.settled)
+		resident_given(r);
+	else if (world.told)
+		resident_give_again(r);
 	resident_budget(r, world.local_bytes);
 	resident_turn(r);
 	if (world.failed)
@@ -458,7 +470,7 @@ static bool zap(void)
 {
 	struct zap *z = world.zap;
 
-	if (!world.zaps || z->done || world.client_left)
+	if (!world.zaps || z->done || world.client_left || world.alone)
 		return false;
 	z->done = true;
 	for (uint64_t at = z->off; at < z->off + z->bytes; at += GVM_PAGE_BYTES)
@@ -664,8 +676,26 @@ static void settle_over(struct resident_io *io, int error)
 	(void)error;
 }
 
-static bool settle(void)
+static bool alone(const struct event *e)
 {
+	if (!world.sent || world.client_left || world.alone != (bool)e->a)
+		return false;
+	if (!world.alone) {
+		world.alone = true;
+		threads_wake(0, W_PAGES);
+		return true;
+	}
+	world.settled = world.client_left = true;
+	for (unsigned i = 0; i < W_THREADS + W_PINS; i++)
+		thread_nth(i)->state = T_IDLE;
+	resident_given(&world.r);
+	return true;
+}
+
+static bool settle(const struct event *e)
+{
+	world.hears = e->a;
+	world.took = ~0ull; /* what has been asked for by then may be too much when it is over */
 	world.settle.done = settle_over;
 	return resident_give_cancel(&world.r) || resident_give(&world.r, &world.settle) == 0;
 }
@@ -732,7 +762,8 @@ static bool event_do(const struct event *e)
 	case E_TAKE: return rival_take(e);
 	case E_GIVE: return rival_give(e);
 	case E_REPLAY: return replay(e);
-	case E_SETTLE: return settle();
+	case E_SETTLE: return settle(e);
+	case E_ALONE: return alone(e);
 	default: return nodes_event(e);
 	}
 }
@@ -774,7 +805,7 @@ static const char *const names[EVENTS] = {
 	[E_STRAY] = "stray", [E_RACE] = "race", [E_SHORT] = "short", [E_STALL] = "stall", [E_KILL] = "kill", [E_TICK] = "tick",
 	[E_TAKE] = "take", [E_GIVE] = "give", [E_PASS] = "pass", [E_DOWN] = "down", [E_UP] = "up", [E_DEAF] = "deaf",
 	[E_HEARS] = "hears", [E_LOSE] = "lose", [E_ROT] = "rot", [E_TALK] = "talk", [E_DRAIN] = "drain", [E_LEAVE] = "leave", [E_GONE] = "gone", [E_PIN_ALL] = "pin-all", [E_UNLINK] = "unlink",
-	[E_REPLAY] = "replay", [E_SETTLE] = "settle",
+	[E_REPLAY] = "replay", [E_SETTLE] = "settle", [E_ALONE] = "alone",
 };
 
 void event_print(const struct event *e)

@@ -187,7 +187,8 @@ enum event_kind {
 	E_TALK,	   /* conversations with nodes go on */
 	E_REPLAY,  /* a: chunk | another << 8, b: windows: an earlier start touched these */
 	E_DRAIN,   /* a: node: it is to be drained, and no other; b: 0: nor it */
-	E_SETTLE,  /* the client is to have all of it; or, if that is under way, is not to */
+	E_SETTLE,  /* the client is to have all of it; or, if that is under way, is not to; a: it can be told */
+	E_ALONE,   /* the client was told; a: 0: it unregisters its memory, 1: it has said so */
 	EVENTS
 };
 
@@ -229,6 +230,9 @@ struct world {
 	uint32_t frames, starts, kills;
 	bool client_left, memory_gone, failed, aborted, closed, unwanted;
 	bool pinned_all;
+	bool hears; /* the client can be told that all of the memory is its own, */
+	bool told, sent; /* and is so, as the journal has it, and as its socket has; */
+	bool alone, settled; /* has unregistered its memory, and has said so */
 
 	/* The worker. */
 	uint64_t now;
