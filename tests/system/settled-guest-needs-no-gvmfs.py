@@ -62,6 +62,27 @@ def mapper(l, mount, node):
     return client
 
 
+def told_twice(l, mount):
+    """The worker dies when it has told the client, which has not heard of it; half of the memory was never touched."""
+    region = mount.region("twice", SIZE)
+    client = Mapper(l, region)
+    client.do("fill", 0, SIZE // 2, 1)
+    client.process.signal(signal.SIGSTOP)
+    run = l.start("settle", program("gvm"), "region", "settle", region)
+    wait_for("it has been told", lambda: mount.stats("twice")["settle_bytes"] == SIZE)
+    mount.kill_worker()
+    client.process.signal(signal.SIGCONT)
+    expect(run.wait(20) == 0, "it says %s", run.log())
+    client.do("fill", SIZE // 2, SIZE // 4, 2)
+    wait_for("it is an ordinary file", lambda: not mount.stats("twice")["fast"])
+    client.do("check", 0, SIZE // 2, 1)
+    client.do("check", SIZE // 2, SIZE // 4, 2)
+    client.do("byte", 3 * SIZE // 4, SIZE // 4, 0)
+    client.end()
+    expect(mount.stats("twice")["settled"], "nothing says that it is settled")
+    l.run(program("gvm"), "region", "delete", region)
+
+
 def goes_on(client):
     client.do("check", 0, SIZE, 1)
     client.do("fill", 8 * MIB, 8 * MIB, 2)
@@ -75,6 +96,7 @@ def goes_on(client):
 def test(l):
     node = Node(l, "256M")
     mount = Mount(l, [node])
+    told_twice(l, mount)
     client = mapper(l, mount, node)
     run = l.start("qemu", *guest.command("fill", "%dM" % RAM, "-object",
                                          "memory-backend-file,id=ram,size=%dM,mem-path=%s,share=on"
