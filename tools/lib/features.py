@@ -6,9 +6,11 @@ whether it is the hardware's (or the running kernel's), which no installation co
 those may be skipped for when CI=true.
 """
 
+import ctypes
 import os
 import re
 import shutil
+import signal
 import socket
 import sys
 
@@ -44,6 +46,20 @@ def kvm():
         return False
 
 
+def ptrace():
+    """Whether a process may be held by the one that started it."""
+    seize, libc = 0x4206, ctypes.CDLL(None)
+    pid = os.fork()
+    if not pid:
+        while True:
+            signal.pause()
+    try:
+        return libc.ptrace(seize, pid, None, None) == 0
+    finally:
+        os.kill(pid, signal.SIGKILL)
+        os.waitpid(pid, 0)
+
+
 def _cgroup_memory(kind):
     with open("/proc/self/mountinfo") as f:
         for line in f:
@@ -67,6 +83,7 @@ FEATURES = {
     "cgroup-v2-memory": (lambda: _cgroup_memory(2), True),
     "ipv6": (ipv6, True),
     "kvm": (kvm, True),
+    "ptrace": (ptrace, True),
     "fuse": (fuse, False),
     "root": (root, False),
     "sparse": (lambda: shutil.which("sparse") is not None, False),
