@@ -25,7 +25,8 @@
 #include <sys/xattr.h>
 #include <time.h>
 
-#define LOOK_NS (200l * 1000 * 1000)
+#define LOOK_NS	  (200l * 1000 * 1000)
+#define RELEASES 50 /* looks for gvm run to let go of it, which looks once a second */
 
 static char stats[FSSTATS_TEXT];
 
@@ -135,6 +136,15 @@ static const char *why(int rc)
 	}
 }
 
+/* The guest's QEMU has let go of the file; gvm run around it does so when it notices. A temporary region is gone then. */
+static void release_wait(const char *path)
+{
+	static const struct timespec pause = {.tv_nsec = LOOK_NS};
+
+	for (unsigned i = 0; i < RELEASES && !fsstats_read(path, stats) && fsstats_get(stats, "opens"); i++)
+		nanosleep(&pause, NULL);
+}
+
 static void done_say(const char *path, pid_t client, uint64_t size_bytes)
 {
 	char size[SIZE_TEXT], held[SIZE_TEXT];
@@ -144,6 +154,8 @@ static void done_say(const char *path, pid_t client, uint64_t size_bytes)
 	       (int)client);
 	if (stat(path, &st))
 		return;
+	if (fsstats_get(stats, "opens"))
+		printf("Another program has it open, and keeps the mount in use (fuser -v %s)\n", path);
 	printf("The nodes still hold %s of it, which is of no use any more: gvm region delete gives that back\n",
 	       size_text((uint64_t)st.st_blocks * 512, held));
 }
@@ -173,6 +185,7 @@ int region_settle(const char *path, bool force)
 		say("%s: %s", path, why(rc));
 		return 1;
 	}
+	release_wait(path);
 	done_say(path, client, size_bytes);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include <assert.h>
 #include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <limits.h>
 #include <pthread.h>
 #include <signal.h>
@@ -33,6 +34,7 @@
 static struct {
 	struct run_share share[REGIONS_MAX];
 	char *path[REGIONS_MAX];
+	int fd[REGIONS_MAX];
 	uint64_t missed[REGIONS_MAX];  /* as last seen */
 	bool read[REGIONS_MAX];	       /* it was seen before */
 	bool by_hand[REGIONS_MAX];     /* the user has set its budget */
@@ -50,13 +52,14 @@ static struct {
 	atomic_bool over;
 } all;
 
-int run_balance_add(const char *path, uint64_t bytes)
+int run_balance_add(const char *path, uint64_t bytes, int fd)
 {
 	char *copy = all.count < REGIONS_MAX ? strdup(path) : NULL;
 
 	if (!copy)
 		return all.count < REGIONS_MAX ? -ENOMEM : -EMFILE;
 	all.path[all.count] = copy;
+	all.fd[all.count] = fd;
 	all.missed[all.count] = 0;
 	all.read[all.count] = false;
 	all.by_hand[all.count] = false;
@@ -170,16 +173,20 @@ bool run_balance_settled(const char *path)
 	return false;
 }
 
-static void settled_note(const char *path)
+/* Lets go of the file. Its number stays the main thread's, which closes it in the end. */
+static void region_settled(unsigned r)
 {
+	int null = all.fd[r] < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
 	unsigned i = 0;
 
-	if (run_balance_settled(path))
+	if (null < 0)
 		return;
 	while (i < REGIONS_MAX && all.settled[i])
 		i++;
-	if (i < REGIONS_MAX)
-		all.settled[i] = strdup(path);
+	/* Noted before that: whoever has the name afterwards is not to be removed at the end. */
+	if (i < REGIONS_MAX && (all.settled[i] = strdup(all.path[r])))
+		dup3(null, all.fd[r], O_CLOEXEC);
+	close(null);
 }
 
 /* A region that gvmfs does not tell of is gone; one that was settled is as good as that. */
@@ -193,7 +200,7 @@ static bool region_read(unsigned i)
 		return false;
 	s->resident_bytes = fsstats_get(text, "resident_bytes");
 	if (fsstats_get(text, "settled")) {
-		settled_note(all.path[i]);
+		region_settled(i);
 		return false;
 	}
 	misses = fsstats_misses(text);
@@ -223,6 +230,7 @@ static void region_drop(unsigned i)
 	free(all.path[i]);
 	all.count--;
 	all.path[i] = all.path[all.count];
+	all.fd[i] = all.fd[all.count];
 	all.share[i] = all.share[all.count];
 	all.missed[i] = all.missed[all.count];
 	all.read[i] = all.read[all.count];
@@ -259,7 +267,7 @@ static void regions_find(void)
 		if (strncmp(path, all.mount, mount) || path[mount] != '/' || region_known(path) ||
 		    stat(path, &st) || !S_ISREG(st.st_mode) || !st.st_size)
 			continue;
-		run_balance_add(path, (uint64_t)st.st_size);
+		run_balance_add(path, (uint64_t)st.st_size, -1);
 	}
 	if (dir)
 		closedir(dir);

@@ -18,8 +18,9 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-/* A region of the guest. 0 or a negative errno. */
-int run_balance_add(const char *path, uint64_t bytes);
+/* A region of the guest, and the caller's descriptor of it, or -1: when the guest needs the region no more (gvm region settle),
+ * the descriptor is of /dev/null, so that the mount is not in use. 0 or a negative errno. */
+int run_balance_add(const char *path, uint64_t bytes, int fd);
 /* Sets the first shares, in proportion to sizes. `mount` is where regions are looked for later. The budget is
  * between the limits, which may be the same. `fast`: all regions will be on the fast path, or QEMU ends. 0, or a negative
  * errno: a region that takes no budget. */
@@ -34,7 +35,7 @@ void run_balance_mapped(uint64_t bytes);
  * local) is left as it is, and the others share what remains. */
 void run_balance_watch(pid_t qemu);
 void run_balance_end(void);
-/* Whether the guest of a region was seen to need it no more (gvm region settle). */
+/* Whether the guest of a region was seen to need it no more, and the region's descriptor is another one since. */
 bool run_balance_settled(const char *path);
 
 #endif

@@ -108,18 +108,18 @@ static void *lock_wait(void *arg)
 	return NULL;
 }
 
-static bool region_is_fast(int fd)
+static bool region_is(int fd, const char *what)
 {
 	static char text[FSSTATS_TEXT];
 
-	return !fsstats_read_fd(fd, text) && fsstats_get(text, "fast");
+	return !fsstats_read_fd(fd, text) && fsstats_get(text, what);
 }
 
 static int say_busy(const struct run_region *r)
 {
 	int fd = open(r->path, O_RDONLY | O_DIRECT | O_CLOEXEC);
 
-	if (fd >= 0 && region_is_fast(fd))
+	if (fd >= 0 && region_is(fd, "fast"))
 		say("%s is in use through the fast path: a guest can go over to another QEMU where both "
 		    "run with --mode fuse", r->path);
 	else
@@ -157,7 +157,7 @@ static int region_lock(struct run_region *r, int fd, enum run_region_use use)
 	if (rc != -EWOULDBLOCK)
 		say("%s: cannot be locked: %s", r->path, strerror(-rc));
 	else if (use == RUN_REGION_TAKE_OVER)
-		rc = region_is_fast(fd) ? say_busy(r) : lock_later(fd);
+		rc = region_is(fd, "fast") ? say_busy(r) : lock_later(fd);
 	else
 		say("%s is in use by another gvm run (the QEMU that its guest is to go over to says "
 		    "--take-over)", r->path);
@@ -257,25 +257,35 @@ static const char *remains(const struct run_region *r, int error)
 	return "; it stays on the nodes until they answer: gvmfs removes it then";
 }
 
+static int region_write_back(const struct run_region *r)
+{
+	int rc = fsync(r->fd) ? -errno : 0;
+
+	/* (Its guest may have needed it no more at the very end.) */
+	if (rc && !region_is(r->fd, "settled")) {
+		say("%s: not all of the guest's memory was written back: %s%s", r->path,
+		    strerror(-rc), advice(rc));
+		return rc;
+	}
+	/* no process maps it now: the pages on this host are only copies */
+	posix_fadvise(r->fd, 0, 0, POSIX_FADV_DONTNEED);
+	return 0;
+}
+
 int run_region_close(struct run_region *r)
 {
 	int rc = 0;
 
 	if (r->fd < 0)
 		return 0;
-	if (r->keep && r->temporary)
-		region_is_temporary(r, false);
-	if (!r->keep) {
-		if (unlink(r->path) && errno != ENOENT)
+	if (!r->settled) { /* else a temporary one went with its last descriptor */
+		if (r->keep && r->temporary)
+			region_is_temporary(r, false);
+		if (r->keep)
+			rc = region_write_back(r);
+		else if (unlink(r->path) && errno != ENOENT)
 			say("%s could not be removed: %s%s", r->path, strerror(errno),
 			    remains(r, errno));
-	} else if (!r->settled && fsync(r->fd)) {
-		rc = -errno;
-		say("%s: not all of the guest's memory was written back: %s%s", r->path,
-		    strerror(errno), advice(rc));
-	} else {
-		/* no process maps it now: the pages on this host are only copies */
-		posix_fadvise(r->fd, 0, 0, POSIX_FADV_DONTNEED);
 	}
 	close(r->fd);
 	r->fd = -1;

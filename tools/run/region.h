@@ -13,7 +13,7 @@ struct run_region {
 	int fd;	   /* holds the lock against a second user on this host */
 	bool made; /* by us, just now */
 	bool temporary; /* the mount knows that it is removed at the end */
-	bool settled;   /* its guest needed it no more: what the nodes have is of no use */
+	bool settled;   /* its guest needed it no more, and `fd` is of another file since: the name may be anybody's */
 	bool keep; /* at the end: what was there before, until the caller says otherwise */
 };
 

@@ -444,7 +444,7 @@ static int fast_prepare(struct run *r)
 	}
 	for (unsigned i = 0; i < r->regions && !rc; i++)
 		if (!r->args.ram[i].kept || r->args.ram[i].shared)
-			rc = run_balance_add(r->region[i].path, r->region[i].bytes);
+			rc = run_balance_add(r->region[i].path, r->region[i].bytes, r->region[i].fd);
 	if (!rc)
 		rc = run_balance_begin(r->dir, r->min_bytes, r->max_bytes, r->mode == RUN_MODE_UFFD);
 	if (rc && r->mode == RUN_MODE_UFFD) {
