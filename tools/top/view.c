@@ -211,7 +211,8 @@ static int hits(const struct span *s)
 
 static const char *state_short(const struct region_row *row)
 {
-	return row->failed	? "FAILED" :
+	return row->settled	? "settled" :
+	       row->failed	? "FAILED" :
 	       row->nodes_away	? "away" :
 	       row->degraded	? "degr." :
 	       row->fast	? "fast" :
@@ -239,7 +240,7 @@ static void region_line(struct top_lines *l, const struct top_moment *at, const 
 		size_short((uint64_t)moved.written, written);
 	if (percent >= 0)
 		snprintf(hit, sizeof(hit), "%d", percent);
-	line = line_add(l, row->failed ? TOP_BAD : row->nodes_away || row->degraded ? TOP_WARN : TOP_PLAIN,
+	line = line_add(l, row->settled ? TOP_PLAIN : row->failed ? TOP_BAD : row->nodes_away || row->degraded ? TOP_WARN : TOP_PLAIN,
 			"%s %6s %6s %6s %7s %7s %7s %7s %4s %s", name, size_short(row->size_bytes, size), here, local,
 			number_short(moved.faults, faults), waits_text(waits_quantile_ns(&moved.waits, stage_of(r), 50), half),
 			waits_text(waits_quantile_ns(&moved.waits, stage_of(r), 99), most), written, hit, state_short(row));

@@ -74,7 +74,7 @@ function region_row(mount, region, then, seconds) {
 	const ahead = (region.counters.prefetched || 0) + (region.counters.replayed || 0);
 	const used = (region.counters.prefetch_used || 0) + (region.counters.replay_used || 0);
 	const written = rate(region.counters, then && then.counters, seconds, "put_bytes");
-	const what = region.failed ? "FAILED" : region.nodes_away ? "nodes away" : region.slots_degraded ? "degraded" :
+	const what = region.settled ? "settled" : region.failed ? "FAILED" : region.nodes_away ? "nodes away" : region.slots_degraded ? "degraded" :
 		region.fast_path ? "fast path" : region.counters.opens ? "open" : "";
 	button.type = "button";
 	button.addEventListener("click", () => choose(mount.path, region.name));
@@ -86,7 +86,7 @@ function region_row(mount, region, then, seconds) {
 		time(quantile(waits, before, 99)), written === null ? "-" : size(written) + "/s",
 		ahead ? Math.min(100, Math.floor(100 * used / ahead)) + " %" : "-"])
 		row.append(element("td", text));
-	row.append(element("td", what, region.failed ? "bad" : region.nodes_away || region.slots_degraded ? "warn" : ""));
+	row.append(element("td", what, region.settled ? "" : region.failed ? "bad" : region.nodes_away || region.slots_degraded ? "warn" : ""));
 	if (chosen && chosen.mount === mount.path && chosen.region === region.name)
 		row.className = "chosen";
 	return row;
