@@ -4,7 +4,16 @@
 
 #include "utf8.h"
 
+#include <stdbool.h>
 #include <string.h>
+
+/* Of n bytes, 0: it is no character. */
+static bool is_allowed(const char *text, unsigned n)
+{
+	const unsigned char *c = (const unsigned char *)text;
+
+	return n == 1 ? *c >= ' ' && *c != 0x7f : n != 3 || c[0] != 0xef || c[1] != 0xbf || c[2] < 0xbe; /* U+FFFE, U+FFFF */
+}
 
 void xml_text(FILE *f, const char *text)
 {
@@ -14,7 +23,7 @@ void xml_text(FILE *f, const char *text)
 			fputs("&lt;", f);
 		else if (*text == '&')
 			fputs("&amp;", f);
-		else if (n == 1 && ((unsigned char)*text < ' ' || *text == 0x7f))
+		else if (!is_allowed(text, n))
 			fputc('?', f);
 		else
 			fwrite(n ? text : UTF8_REPLACEMENT, 1, n ? n : strlen(UTF8_REPLACEMENT), f);

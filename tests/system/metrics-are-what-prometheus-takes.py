@@ -21,8 +21,8 @@ from remote import Mount, Node
 import dashboard
 
 SAMPLE = re.compile(r'^(\w+)\{(.*)\} (\S+)$')
-NAME = 'a "b" \\ c\nd\udcff\u00e4'
-SEEN = 'a \\"b\\" \\\\ c\\nd\ufffd\u00e4'
+NAME = 'a "b" \\ c\nd\udcff\u00e4\ufffe'
+SEEN = 'a \\"b\\" \\\\ c\\nd\ufffd\u00e4\ufffe'
 
 
 def told(*arguments, status=0):
@@ -209,10 +209,14 @@ def is_a_page(l, mount):
     regions = {region["name"]: region for region in shown["regions"]}
     expect(shown["path"] == mount.path and shown["nodes"][0]["figures"]["held_bytes"] > 0, "%s", shown)
     expect(regions["read"]["size_bytes"] == 4 << 20 and regions["read"]["counters"]["chunks_written"] > 0, "%s", regions["read"])
-    expect(SEEN.replace('\\"', '"').replace("\\\\", "\\").replace("\\n", "\n") in regions, "a name: %s", list(regions))
+    seen = SEEN.replace('\\"', '"').replace("\\\\", "\\").replace("\\n", "\n")
+    expect(seen in regions, "a name: %s", list(regions))
+    head, body = ask("/map.svg?" + urllib.parse.urlencode({"mount": mount.path, "region": seen}))
+    expect(status(head) == 200 and "?: " in xml.etree.ElementTree.fromstring(body)[1].text, "%s\n%s", head, body)
     drawn = "/map.svg?" + urllib.parse.urlencode({"mount": mount.path, "region": "read", "at": 1})
     head, body = ask(drawn)
     expect(status(head) == 200 and xml.etree.ElementTree.fromstring(body).tag.endswith("svg"), "%s", head)
+    expect("Cross-Origin-Resource-Policy: same-origin" in head, "another's page may draw it: %s", head)
     strange = urllib.parse.urlencode({"mount": mount.path, "region": "../" + os.path.basename(mount.path) + "/read"})
     for path in ("/x", "/map.svg", "/map.svg?region=read", "/map.svg?mount=%2&region=read", "/map.svg?" + strange):
         expect(status(ask(path)[0]) == 404, "%s is there", path)

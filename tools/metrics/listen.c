@@ -126,7 +126,8 @@ static void answer_send(int fd, const char *status, const char *type, const char
 	int n = snprintf(head, sizeof(head),
 			 "HTTP/1.1 %s\r\nContent-Type: %s\r\nContent-Length: %zu\r\nConnection: close\r\nCache-Control: no-store\r\n"
 			 "Content-Security-Policy: default-src 'none'; script-src 'self'; style-src 'self'; img-src 'self'; "
-			 "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n\r\n",
+			 "connect-src 'self'; base-uri 'none'; frame-ancestors 'none'\r\nX-Content-Type-Options: nosniff\r\n"
+			 "Cross-Origin-Resource-Policy: same-origin\r\n\r\n",
 			 status, type, bytes);
 
 	all_send(fd, head, (size_t)n);
