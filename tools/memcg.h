@@ -53,7 +53,7 @@ int memcg_stat_read(const struct memcg *cg, struct memcg_stat *st);
  */
 int memcg_limit(struct memcg *cg, uint64_t bytes, uint64_t margin);
 /*
- * How much more memory the group of a process may take, by its own limits and those of the groups above it; *room is
+ * How much more memory the group of a process may take, by its own limits and those of the groups above it; *room_bytes is
  * UINT64_MAX where nothing bounds it. `group`: the one that leaves least. A group whose name begins with `but` counts as
  * unbounded. 0 or a negative errno.
  */

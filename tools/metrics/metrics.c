@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gvm metrics - what gvmfs, memory nodes and the kernel module count, for Prometheus: as a text, as a file for the textfile collector of
- * node_exporter, or over HTTP, there with a page for people (page.c).
+ * gvm metrics - what gvmfs, memory nodes and the kernel module count, for Prometheus: as a text, as a file for the textfile
+ * collector of node_exporter, or over HTTP, there with a page for people (page.c).
  *
  * This is a process of its own. Neither gvmfs nor a node serves HTTP: what guests wait for is asked only what gvm stat and
  * gvm node ask, and a scraper that stands still holds nobody up.
