@@ -209,7 +209,7 @@ int cmd_region(int argc, char **argv)
 		{"json", no_argument, NULL, 'j'}, {"replicas", required_argument, NULL, 'r'},
 		{"seal", no_argument, NULL, 's'}, {"no-seal", no_argument, NULL, 'n'},
 		{"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
-	struct region_make how = {NULL};
+	struct region_make how = {.replicas = NULL};
 	struct limits limits = {.min_bytes = AUTO_MIN, .max_bytes = INT64_MAX};
 	bool take, force = false, follow = false, json = false;
 	int c, rc;

@@ -17,7 +17,8 @@
  * fuzz-sources: memnode/daemon/conn_life.c memnode/daemon/conn_rx.c memnode/daemon/conn_tls.c memnode/daemon/conn_tx.c
  * fuzz-sources: memnode/daemon/conns.c memnode/daemon/conn_stranger.c memnode/daemon/conn_addr.c
  * fuzz-sources: memnode/daemon/request.c memnode/daemon/reply.c
- * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/regions.c memnode/daemon/slot_view.c
+ * fuzz-sources: memnode/daemon/node.c memnode/daemon/names.c memnode/daemon/regions.c memnode/daemon/graves.c
+ * fuzz-sources: memnode/daemon/slot_view.c
  * fuzz-sources: memnode/daemon/chunk.c memnode/daemon/entry.c memnode/daemon/note.c memnode/daemon/pack.c memnode/daemon/store.c
  * fuzz-sources: memnode/clock.c memnode/daemon/watch.c memnode/daemon/lease.c
  * fuzz-sources: memnode/daemon/keep_format.c memnode/daemon/keep_scan.c memnode/daemon/keep_log.c

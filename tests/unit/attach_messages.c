@@ -43,7 +43,7 @@ static const struct {
 	[GVM_ATTACH_PIN_ALL] = {GVM_ATTACH_TO_GVMFS, 0, 0, .text = true},
 	[GVM_ATTACH_ABORT] = {GVM_ATTACH_TO_CLIENT, 0, 0, .text = true},
 	[GVM_ATTACH_DETACHED] = {.to = GVM_ATTACH_TO_GVMFS},
-	[GVM_ATTACH_SETTLE] = {GVM_ATTACH_TO_CLIENT, 1, 1},
+	[GVM_ATTACH_SETTLE] = {.to = GVM_ATTACH_TO_CLIENT, .fds_min = 1, .fds_max = 1},
 	[GVM_ATTACH_SETTLED] = {.to = GVM_ATTACH_TO_GVMFS},
 };
 

@@ -177,16 +177,19 @@ bool run_balance_settled(const char *path)
 static void region_settled(unsigned r)
 {
 	int null = all.fd[r] < 0 ? -1 : open("/dev/null", O_RDWR | O_CLOEXEC);
+	char *path = null < 0 ? NULL : strdup(all.path[r]);
 	unsigned i = 0;
 
-	if (null < 0)
-		return;
 	while (i < REGIONS_MAX && all.settled[i])
 		i++;
-	/* Noted before that: whoever has the name afterwards is not to be removed at the end. */
-	if (i < REGIONS_MAX && (all.settled[i] = strdup(all.path[r])))
+	if (path && i < REGIONS_MAX) {
+		all.settled[i] = path; /* before that: whoever has the name afterwards is not to be removed at the end */
 		dup3(null, all.fd[r], O_CLOEXEC);
-	close(null);
+	} else {
+		free(path);
+	}
+	if (null >= 0)
+		close(null);
 }
 
 /* A region that gvmfs does not tell of is gone; one that was settled is as good as that. */
