@@ -10,7 +10,6 @@
 
 #include <assert.h>
 #include <errno.h>
-#include <sched.h>
 #include <string.h>
 #include <sys/eventfd.h>
 #include <sys/mman.h>
@@ -22,7 +21,6 @@
 #define PATIENCE_NS	500000000ull
 #define PATIENCE_ALL_NS 2000000000ull
 #define SPARE_MAX_NS	10000000000ull
-#define YIELD_NICE	5
 
 int flush_queue_init(struct flush_queue *q)
 {
@@ -621,24 +619,10 @@ uint64_t writer_turn(struct writer *wr)
 }
 
 /* Called with wr->starts. */
-static void yield_apply(const struct writer *wr)
+static void nice_apply(const struct writer *wr)
 {
-	const struct sched_param none = {0};
-	int policy = wr->yield == WRITER_IDLE ? SCHED_IDLE : SCHED_OTHER,
-	    nice = wr->yield == WRITER_EQUAL ? 0 : YIELD_NICE;
-
-	if (wr->tid && (sched_setscheduler(wr->tid, policy, &none) < 0 ||
-			setpriority(PRIO_PROCESS, (id_t)wr->tid, nice) < 0))
+	if (wr->tid && setpriority(PRIO_PROCESS, (id_t)wr->tid, wr->nice) < 0)
 		log_debug(NULL, "cannot change a writer's priority: %s", strerror(errno));
-}
-
-bool writer_may_return(void)
-{
-	int nice = getpriority(PRIO_PROCESS, 0);
-	bool may = setpriority(PRIO_PROCESS, 0, nice - 1) == 0;
-
-	/* (At the highest priority there is, nothing was changed.) */
-	return may && setpriority(PRIO_PROCESS, 0, nice) == 0;
 }
 
 static void writer_woken(void *arg)
@@ -657,8 +641,8 @@ static void *writer_thread(void *arg)
 	pthread_setname_np(pthread_self(), "gvmfs-writer");
 	pthread_mutex_lock(&wr->starts);
 	wr->tid = gettid();
-	if (wr->yield != WRITER_EQUAL)
-		yield_apply(wr);
+	if (wr->nice)
+		nice_apply(wr);
 	pthread_mutex_unlock(&wr->starts);
 	for (;;) {
 		struct loop_events events;
@@ -694,11 +678,11 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 	return -pthread_create(&wr->thread, NULL, writer_thread, wr);
 }
 
-void writer_yield(struct writer *wr, enum writer_yield yield)
+void writer_nice(struct writer *wr, int nice)
 {
 	pthread_mutex_lock(&wr->starts);
-	wr->yield = yield;
-	yield_apply(wr);
+	wr->nice = nice;
+	nice_apply(wr);
 	pthread_mutex_unlock(&wr->starts);
 }
 

@@ -30,13 +30,6 @@ struct flush_queue {
 	struct flush *todo, **todo_tail; /* what was added, and no writer has taken yet */
 };
 
-/* What a writer leaves to others: */
-enum writer_yield {
-	WRITER_EQUAL, /* no more than they leave to it */
-	WRITER_NICE,  /* most of a CPU that they want, too */
-	WRITER_IDLE,  /* all of it: it has what is left, and gives that back at once */
-};
-
 struct writer {
 	const struct options *opts;
 	struct flush_queue *queue;
@@ -50,7 +43,7 @@ struct writer {
 	pthread_t thread;
 	pthread_mutex_t starts; /* held by the thread only as it starts */
 	pid_t tid; /* `starts`: 0 while the thread is starting */
-	enum writer_yield yield; /* `starts`: so it is, or will be once it runs */
+	int nice;  /* `starts`: the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	unsigned widest; /* the most nodes that one of them goes to, or of those since there last were none */
 	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that can do without a node that does not answer */
@@ -78,9 +71,8 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 /* What its thread does again and again: begins what the queue has and there is room for, and gives up nodes that are
  * silent. Returns when it is to be called again if nothing happens before (LOOP_NEVER: no matter). */
 uint64_t writer_turn(struct writer *wr);
-void writer_yield(struct writer *wr, enum writer_yield yield);
-/* Whether the kernel lets this process take back what a writer leaves. */
-bool writer_may_return(void);
+/* Sets the thread's niceness. */
+void writer_nice(struct writer *wr, int nice);
 /* The queue has work. */
 void writer_wake(struct writer *wr);
 

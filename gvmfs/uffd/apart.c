@@ -7,7 +7,6 @@
 #include "resident_calls.h"
 #include "state/lookout.h"
 #include "state/worker_state.h"
-#include "store/writers.h"
 #include "uffd.h"
 
 #include <assert.h>
@@ -82,8 +81,6 @@ static _Noreturn void region_look_after(struct worker *w, unsigned session, stru
 	while (r) {
 		if (!resident_tick(r, gvm_now_ns(), &due))
 			break;
-		if (resident_is_hurried(r))
-			writers_hurry(w->writers);
 		now = gvm_now_ns(); /* a call in the tick may have waited for long */
 		if (is_calm(r, now) && region_give_back(r))
 			break;
@@ -129,8 +126,6 @@ static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns)
 	}
 	relief_allow(rl, r);
 	there = resident_tick(r, now_ns, &rs->due_ns[session]);
-	if (there && resident_is_hurried(r))
-		writers_hurry(w->writers);
 	if (!there || !r->again)
 		session_set_remove(&rs->noted, session); /* the turn has handled what it noted itself */
 	if (!relief_deny(rl)) {

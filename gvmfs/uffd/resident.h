@@ -471,12 +471,6 @@ static inline bool resident_is_short(const struct resident *r)
 {
 	return r->short_at_ns;
 }
-/* Whether something waits for what is sent, or for the room that it makes. */
-static inline bool resident_is_hurried(const struct resident *r)
-{
-	return r->syncing || r->draining || r->give || r->lists[LIST_BLOCKED].count || !TAILQ_EMPTY(&r->ios) ||
-	       (r->local < r->chunks * GVM_CHUNK_PAGES && r->here + r->coming > r->local);
-}
 /* Whether a chunk is not ABSENT: some of its pages may be here. */
 static inline bool resident_has(const struct resident *r, uint64_t chunk)
 {

@@ -9,11 +9,10 @@
 #include "check.h"
 #include "codec.h"
 #include "options.h"
-#include "store/writers.h"
+#include "store/writer.h"
 
 #include <errno.h>
 #include <poll.h>
-#include <sched.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -513,7 +512,7 @@ static void flush_without_a_connection_comes_back(void)
 static void writer_leaves_others_the_cpu(void)
 {
 	setup();
-	writer_yield(&writer, WRITER_NICE);
+	writer_nice(&writer, 5);
 	add(0, 0);
 	writer_wake(&writer);
 	wait_sent(1);
@@ -524,106 +523,6 @@ static void writer_leaves_others_the_cpu(void)
 	CHECK_EQ(errno, 0);
 	CHECK(writer.tid != getpid());
 	CHECK(getpriority(PRIO_PROCESS, 0) < 5);
-}
-
-static struct writers writers;
-
-static void evict(unsigned i)
-{
-	struct flush *f = flush_make(i, 0);
-
-	f->resident = true;
-	f->hashes = (XXH128_hash_t[GVM_CHUNK_PAGES]){{0}};
-	f->memory_fd = -1; /* it comes back at once, with an error */
-	writers_send(&writers, f);
-	wait_for(writers.queue.finished_fd, "an outcome");
-	CHECK(flush_queue_finished(&writers.queue) == f);
-	writers.under_way--;
-}
-
-static int policy(void)
-{
-	return sched_getscheduler(writers.writer[0].tid);
-}
-
-/* Where it may take it back. */
-static void writers_leave_all_of_the_cpu_while_nothing_waits(void)
-{
-	opts.writers = 1;
-	CHECK_EQ(writers_init(&writers, &opts, 1), 0);
-	if (!writers.may_return)
-		return;
-	writers_yield(&writers, true);
-	evict(0);
-	CHECK_EQ(policy(), SCHED_OTHER);
-	for (unsigned i = 1; i < 4; i++) {
-		writers.calm_ns = 0;
-		evict(i);
-		CHECK_EQ(policy(), SCHED_IDLE);
-		writers_hurry(&writers);
-		CHECK_EQ(policy(), SCHED_OTHER);
-		CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)writers.writer[0].tid), 5);
-		CHECK(writers.calm_ns > gvm_now_ns());
-		evict(i);
-		CHECK_EQ(policy(), SCHED_OTHER);
-	}
-	writers.calm_ns = 0;
-	evict(0);
-	CHECK_EQ(policy(), SCHED_IDLE);
-	answer_with[0] = 1; /* never */
-	sent_fd = eventfd(0, EFD_CLOEXEC);
-	writers_send(&writers, flush_make(5, 0)); /* of the store */
-	CHECK_EQ(policy(), SCHED_OTHER);
-	writers_yield(&writers, false);
-	writers.calm_ns = 0;
-	evict(0);
-	CHECK_EQ(policy(), SCHED_OTHER);
-	CHECK_EQ(getpriority(PRIO_PROCESS, (id_t)writers.writer[0].tid), 0);
-}
-
-/* Hurry that comes again soon is waited for the longer. */
-static void hurry_that_comes_again_holds_longer(void)
-{
-	uint64_t held_ns = 0;
-
-	opts.writers = 1;
-	CHECK_EQ(writers_init(&writers, &opts, 1), 0);
-	writers.may_return = true;
-	writers_yield(&writers, true);
-	for (unsigned i = 0; i < 3; i++) {
-		uint64_t now_ns;
-
-		writers.calm_ns = gvm_now_ns();
-		writers.yield = WRITER_IDLE;
-		now_ns = gvm_now_ns();
-		writers_hurry(&writers);
-		if (gvm_now_ns() - now_ns >
-		    10000000) /* of a machine that stood still nothing is learnt */
-			return;
-		CHECK(writers.calm_ns - now_ns > held_ns + held_ns / 2);
-		held_ns = writers.calm_ns - now_ns;
-	}
-	writers.calm_ns = 0;
-	writers.yield = WRITER_IDLE;
-	writers_hurry(&writers);
-	CHECK(writers.held_ns < held_ns / 2);
-}
-
-/* They are given back what they left. */
-static void writers_that_get_nothing_leave_less(void)
-{
-	opts.writers = 1;
-	CHECK_EQ(writers_init(&writers, &opts, 1), 0);
-	if (!writers.may_return)
-		return;
-	writers_yield(&writers, true);
-	writers.calm_ns = 0;
-	evict(0);
-	CHECK_EQ(policy(), SCHED_IDLE);
-	writers.under_way++;
-	writers.moved_ns = 0;
-	evict(1);
-	CHECK_EQ(policy(), SCHED_OTHER);
 }
 
 /* It is given up when the other has had its answer for a while; the other's counts. */
@@ -893,9 +792,6 @@ static const struct check_test tests[] = {
 	{ "what-some-node-may-have-is-not-given-up", what_some_node_may_have_is_not_given_up },
 	{ "flush-without-a-connection-comes-back", flush_without_a_connection_comes_back },
 	{ "writer-leaves-others-the-cpu", writer_leaves_others_the_cpu },
-	{ "writers-leave-all-of-the-cpu-while-nothing-waits", writers_leave_all_of_the_cpu_while_nothing_waits },
-	{ "hurry-that-comes-again-holds-longer", hurry_that_comes_again_holds_longer },
-	{ "writers-that-get-nothing-leave-less", writers_that_get_nothing_leave_less },
 	{ "silent-one-of-two-is-given-up", silent_one_of_two_is_given_up },
 	{ "silent-one-is-waited-for-once", silent_one_is_waited_for_once },
 	{ "silence-of-all-gives-up-none", silence_of_all_gives_up_none },
