@@ -146,3 +146,9 @@ class Bare(Shared):
         wait_for("all vCPUs count on: %s" % (before,),
                  lambda: all(now > then for now, then in zip(self.counts(what), before)) or not self.running(), 10)
         expect(self.running(), "a node has ended")
+
+    def works(self):
+        """Accesses and interrupts reach other nodes, from now on all the time."""
+        self.put(LOAD, 1)
+        self.goes_on(PORTS)
+        self.goes_on(IPIS)

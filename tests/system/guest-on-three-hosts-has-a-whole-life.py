@@ -48,12 +48,6 @@ def begins(l):
     return shared
 
 
-def works(shared):
-    shared.put(bare.LOAD, 1)
-    shared.goes_on(bare.PORTS)
-    shared.goes_on(bare.IPIS)
-
-
 def stands(shared):
     """Nothing counts, on any node."""
     before = [shared.counts(what) for what in (bare.TICKS, bare.IPIS, bare.PORTS)]
@@ -68,7 +62,7 @@ def resets(shared):
     for _ in range(RESETS):
         for how in ("QMP", bare.RESET, bare.TRIPLE_FAULT):
             for cpu in (0, 2) if how != "QMP" else (0,):
-                works(shared)
+                shared.works()
                 if how == "QMP":
                     shared.monitor(0).do("system_reset")
                 else:
@@ -84,7 +78,7 @@ def resets(shared):
     shared.monitor(0).do("cont")
     shared.up(boots + 1)
     # Suspended to RAM it stands, too, and begins anew when it is woken.
-    works(shared)
+    shared.works()
     shared.order(bare.SUSPEND, 2)
     wait_for("it is suspended", lambda: shared.monitor(0).do("query-status")["status"] == "suspended")
     stands(shared)
@@ -94,7 +88,7 @@ def resets(shared):
 
 
 def stops(l, shared):
-    works(shared)
+    shared.works()
     for _ in range(STOPS):
         shared.monitor(0).do("stop")
         states = stands(shared)
@@ -117,7 +111,7 @@ def ends(shared):
 
 def panics(l):
     shared = started(l, "-device", "pvpanic", "-action", "panic=pause")
-    works(shared)
+    shared.works()
     shared.order(bare.PANIC, 2)
     wait_for("it is paused", lambda: shared.monitor(0).do("query-status")["status"] == "guest-panicked")
     states = stands(shared)
@@ -129,7 +123,7 @@ def panics(l):
 def pauses(l, victim):
     """With on-loss=pause the others stay, for a dump, and never run again."""
     shared = started(l, vcpus=",on-loss=pause")
-    works(shared)
+    shared.works()
     others = [node for node in NODES if node != victim]
     for node in others:
         shared.monitor(node)
@@ -158,7 +152,7 @@ def pauses(l, victim):
 def killed(l, victim, chance):
     """In the midst of whatever it does."""
     shared = started(l)
-    works(shared)
+    shared.works()
     doing = chance.choice(["work", "stop", "cont", "reset", "restart", "fault"])
     monitor = shared.monitor(0)
     if doing == "restart":
@@ -186,7 +180,7 @@ def test(l):
     l.log("reset")
     stops(l, shared)
     l.log("stopped and continued")
-    works(shared)
+    shared.works()
     shared.order(bare.OFF, 2)
     ends(shared)
     panics(l)

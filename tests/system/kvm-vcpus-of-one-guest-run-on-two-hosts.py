@@ -27,12 +27,6 @@ def started(l, places):
     return shared
 
 
-def works(shared):
-    shared.put(bare.LOAD, 1)
-    shared.goes_on(bare.PORTS)
-    shared.goes_on(bare.IPIS)
-
-
 def interrupts(l, shared, how, asks, takes):
     """QEMU's own IOAPIC beside KVM's APICs repeats one of a line's now and then, on a single node, too."""
     handled, others, *_ = shared.does(how, asks, takes, COUNT, seconds=60)
@@ -53,12 +47,12 @@ def starts_while_looked_at(shared, boots):
         while not shared.is_up(boots) and shared.running():
             monitor.do("human-monitor-command", **{"command-line": "info registers -a"})
         shared.up(boots)
-        works(shared)
+        shared.works()
 
 
 def lives(l):
     shared = started(l, [0, 0, 1, 1])
-    works(shared)
+    shared.works()
     for how in (bare.DISK_MSIX, bare.DISK_INTX):
         for asks, takes in ((0, 2), (3, 2), (2, 1)):
             interrupts(l, shared, how, asks, takes)
@@ -68,7 +62,7 @@ def lives(l):
         else:
             shared.monitor(0).do("system_reset")
         shared.up(boots)
-        works(shared)
+        shared.works()
     starts_while_looked_at(shared, boots + 1)
     l.log("reset")
     for _ in range(STOPS):
@@ -88,7 +82,7 @@ def lives(l):
 
 def killed(l, victim):
     shared = started(l, [0, 1])
-    works(shared)
+    shared.works()
     shared.kill(victim)
     shared.lost(1 - victim, "gvm: node %d closed the connection; the guest had vCPUs there and ends" % victim)
     shared.end()

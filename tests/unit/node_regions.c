@@ -150,7 +150,6 @@ static void discarded_chunks_stay_zero(void)
 	teardown();
 }
 
-/* A copy of the RESIZE that made it smaller comes when it has grown again, and was written. */
 /* A node was rid of its part, and is given it once more by the same writer. */
 static void late_copy_takes_nothing_from_a_part_that_was_made_anew(void)
 {
@@ -215,6 +214,7 @@ static void late_create_makes_no_empty_part(void)
 	teardown();
 }
 
+/* A copy of the RESIZE that made it smaller comes when it has grown again, and was written. */
 static void late_resize_cuts_nothing_off(void)
 {
 	struct region_writer *a = writer(1), *b = writer(2);
