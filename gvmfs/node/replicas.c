@@ -21,6 +21,7 @@
 #include <string.h>
 
 #define TICK_NS	    50000000ull
+#define LOOKS_NS    200000000ull /* between two looks at a region, of a front that runs */
 #define LOOK_MAX    4u /* regions in one go, during which faults wait */
 #define SINGLES_STEPS 256u /* the same of inodes, */
 #define SINGLES_LOOK  8u   /* of which so many may be attached */
@@ -713,8 +714,22 @@ static bool waits_end(struct worker *w)
 	return false;
 }
 
+/* While the front stood still it could connect to no node, and read no answer: that time is no node's. */
+static void front_was_away(struct replicas *r, uint64_t ns)
+{
+	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++) {
+		struct replica_node *n = &r->node[i];
+
+		n->down_ns += n->down_ns ? ns : 0;
+		n->bad_ns += n->bad ? ns : 0;
+	}
+}
+
 static void region_look(struct replicas *r, uint64_t now_ns)
 {
+	if (r->looked_ns && now_ns - r->looked_ns > LOOKS_NS)
+		front_was_away(r, now_ns - r->looked_ns - LOOKS_NS);
+	r->looked_ns = now_ns;
 	records_again(r, now_ns);
 	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)
 		node_look(r, i, now_ns);

@@ -40,6 +40,7 @@ struct replicas {
 	void *left_arg;
 	uint64_t left_until_ns;
 	uint64_t began_ns; /* when this was made: at the attachment, or when this worker started */
+	uint64_t looked_ns; /* when its nodes were last looked at; 0: never */
 	uint64_t alone_ns; /* when last no node of the mount was heard of; 0: never */
 	LIST_HEAD(, record_call) again; /* requests to record a view that are retried later */
 	void (*turn)(struct replicas *r, unsigned slot); /* for repair.h: takes a slot's next steps */

@@ -21,6 +21,10 @@
 #define PATIENCE_NS	500000000ull
 #define PATIENCE_ALL_NS 2000000000ull
 #define SPARE_MAX_NS	10000000000ull
+/* This thread itself stood still if it did not look for answers for so long: that is no node's silence, up to a limit for
+ * each request. */
+#define STALL_NS	100000000ull
+#define STALLS_MAX_NS	2000000000ull
 
 int flush_queue_init(struct flush_queue *q)
 {
@@ -354,9 +358,32 @@ static bool is_vain(const struct flush *f)
 
 static uint64_t patience_end(const struct flush *f)
 {
-	uint64_t spared_ns = f->writer->spared_ns;
+	uint64_t spared_ns = f->writer->spared_ns, stalled_ns = f->writer->stalled_ns;
 
-	return f->patience_ns <= spared_ns || is_vain(f) ? spared_ns : f->patience_ns;
+	if (f->patience_ns <= spared_ns || is_vain(f))
+		return spared_ns;
+	if (f->patience_ns > stalled_ns)
+		return f->patience_ns;
+	return stalled_ns < f->patience_ns + STALLS_MAX_NS ? stalled_ns : f->patience_ns + STALLS_MAX_NS;
+}
+
+/* The thread runs, and was to run at `since_ns` at the latest. If it stood still meanwhile, the nodes' answers lie in the
+ * sockets, and what they were sent lies in this host's: they have as long again. */
+static void awake(struct writer *wr, uint64_t since_ns)
+{
+	uint64_t now_ns = gvm_now_ns(), stall_ns = now_ns > since_ns ? now_ns - since_ns : 0;
+
+	wr->awake_ns = now_ns;
+	if (stall_ns >= STALL_NS)
+		wr->stalled_ns = now_ns + (stall_ns < PATIENCE_NS ? stall_ns : PATIENCE_NS);
+}
+
+/* Takes the answers that have come. */
+static void answers_take(struct writer *wr)
+{
+	awake(wr, wr->awake_ns);
+	pool_poll(&wr->pool);
+	wr->heard_all_ns = wr->awake_ns;
 }
 
 static void give_up(struct flush *f, const struct record_node *node, struct gvm_req *req)
@@ -382,25 +409,38 @@ static void wait_over(struct flush *f)
 		}
 }
 
-/* Gives up nodes that have not answered in time. True: there were some, so there may be room for
- * more flushes. *due_ns: when to call again. */
-static bool waits_look(struct writer *wr, uint64_t *due_ns)
+/* The first flush whose patience ended before `until_ns`, or NULL and in *due_ns when the next one's ends. */
+static struct flush *waits_overdue(const struct writer *wr, uint64_t until_ns, uint64_t *due_ns)
 {
-	uint64_t now_ns = TAILQ_EMPTY(&wr->waits) ? 0 : gvm_now_ns();
-	bool over = false;
 	struct flush *f;
 
-again:
 	*due_ns = LOOP_NEVER;
 	TAILQ_FOREACH (f, &wr->waits, waiting) {
 		uint64_t end_ns = patience_end(f);
 
-		if (end_ns <= now_ns) {
-			wait_over(f);
-			over = true;
-			goto again;
-		}
+		if (end_ns <= until_ns)
+			return f;
 		*due_ns = end_ns < *due_ns ? end_ns : *due_ns;
+	}
+	return NULL;
+}
+
+/* Gives up nodes that have not answered in time: none whose answer came before, however late this thread reads it.
+ * True: there were some, so there may be room for more flushes. *due_ns: when to call again. */
+static bool waits_look(struct writer *wr, uint64_t *due_ns)
+{
+	bool over = false;
+	struct flush *f;
+
+	*due_ns = LOOP_NEVER;
+	if (TAILQ_EMPTY(&wr->waits))
+		return false;
+	if (!waits_overdue(wr, gvm_now_ns(), due_ns))
+		return false;
+	answers_take(wr);
+	while ((f = waits_overdue(wr, wr->heard_all_ns, due_ns))) {
+		wait_over(f);
+		over = true;
 	}
 	return over;
 }
@@ -606,16 +646,16 @@ static void writer_begin(struct writer *wr, struct flush *f)
 
 uint64_t writer_turn(struct writer *wr)
 {
-	uint64_t due_ns;
 	struct flush *f;
 
+	awake(wr, wr->due_ns);
 	do {
 		while (wr->in_flight < WRITER_IN_FLIGHT && (f = queue_take(wr))) {
 			writer_begin(wr, f);
-			pool_poll(&wr->pool); /* takes acknowledgements between two encodings */
+			answers_take(wr); /* between two encodings */
 		}
-	} while (waits_look(wr, &due_ns));
-	return due_ns;
+	} while (waits_look(wr, &wr->due_ns));
+	return wr->due_ns;
 }
 
 /* Called with wr->starts. */
@@ -662,6 +702,7 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 	wr->queue = queue;
 	pthread_mutex_init(&wr->starts, NULL);
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
+	wr->due_ns = LOOP_NEVER;
 	TAILQ_INIT(&wr->waits);
 	wr->codec = chunk_codec_create();
 	wr->wake_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);

@@ -50,6 +50,9 @@ struct writer {
 	/* For these flushes: when a node last answered; when the first of them after that was sent
 	 * to several nodes; and until when no node is given up, since all were silent. */
 	uint64_t heard_ns, asked_ns, spared_ns;
+	/* When this thread last was seen to run, when it is to run again, when it last took all answers that had come, and until
+	 * when no node is given up since the thread had stood still. */
+	uint64_t awake_ns, due_ns, heard_all_ns, stalled_ns;
 	/* The node that was given up last, and how many bytes it had sent by then: until it sends
 	 * more, no flush waits for it if another node has taken or can answer the request. */
 	struct gvm_id silent;

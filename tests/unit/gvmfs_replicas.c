@@ -456,6 +456,20 @@ static void a_bad_node_that_takes_what_the_other_lost_is_bad_no_more(void)
 	CHECK_EQ(members(0), 1);
 }
 
+static void time_in_which_the_front_stood_still_is_no_nodes(void)
+{
+	setup();
+	tick(50);
+	conns[1].state = GVM_CONN_CONNECTING;
+	tick(100);
+	now_ns += 5000 * MS;
+	tick(50);
+	CHECK_EQ(write_begin(0)->nodes, 2);
+	CHECK_EQ(call_count, 0);
+	tick(500);
+	CHECK_EQ(write_begin(0)->nodes, 1);
+}
+
 static void a_write_waits_not_for_a_node_that_is_known_to_be_away(void)
 {
 	struct flush *f;
@@ -854,6 +868,7 @@ static const struct check_test tests[] = {
 	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
 	{"a-node-that-refuses-a-view-is-not-asked-again-at-once", a_node_that_refuses_a_view_is_not_asked_again_at_once},
 	{"a-bad-node-that-takes-what-the-other-lost-is-bad-no-more", a_bad_node_that_takes_what_the_other_lost_is_bad_no_more},
+	{"time-in-which-the-front-stood-still-is-no-nodes", time_in_which_the_front_stood_still_is_no_nodes},
 	{"a-write-waits-not-for-a-node-that-is-known-to-be-away", a_write_waits_not_for_a_node_that_is_known_to_be_away},
 	{"no-node-is-left-out-while-all-are-away", no_node_is_left_out_while_all_are_away},
 	{"connections-that-are-dead-are-no-nodes-that-answer", connections_that_are_dead_are_no_nodes_that_answer},

@@ -13,6 +13,7 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <stdatomic.h>
 #include <sys/eventfd.h>
 #include <sys/resource.h>
 #include <unistd.h>
@@ -83,10 +84,20 @@ struct gvm_conn *pool_node(struct pool *pool, const struct record_node *node)
 	return conn->refuses_conn ? NULL : conn;
 }
 
+static atomic_bool stands_still; /* the writer's thread does, once it has looked for answers */
+
 int pool_poll(struct pool *pool)
 {
-	(void)pool;
-	return 0;
+	int answers = 0;
+
+	if (atomic_load(&stands_still)) {
+		while (atomic_load(&stands_still))
+			usleep(1000);
+		return 0;
+	}
+	for (unsigned i = 0; i < pool->count; i++)
+		answers += gvm_conn_process(&conns[i]);
+	return answers;
 }
 
 unsigned gvm_conn_pending(const struct gvm_conn *conn)
@@ -191,6 +202,7 @@ void log_put(struct gvm_log_site *site, int level, const char *object, const cha
 
 static unsigned back[FLUSHES]; /* how often each came back */
 static bool flushes_all; /* their nodes are all that have the chunk */
+static bool flushes_acked; /* a node has taken this version before */
 
 static void setup(void)
 {
@@ -238,6 +250,7 @@ static void add_replicated(unsigned i)
 	f->node[1].incarnation.b[0] = 2;
 	f->replicated = true;
 	f->all = flushes_all;
+	f->acked = flushes_acked;
 	flush_queue_add(&queue, f);
 	writer_wake(&writer);
 }
@@ -649,6 +662,56 @@ static void silence_of_all_gives_up_none(void)
 	some_try_is_good(both_come_back);
 }
 
+static void stand_still(bool on)
+{
+	atomic_store(&stands_still, on);
+}
+
+/* The writer's thread got no CPU for longer than it waits for nodes; what they said meanwhile it finds then. */
+static void answer_that_came_while_the_writer_stood_still_counts(void)
+{
+	setup();
+	stand_still(true);
+	flushes_acked = true;
+	add_replicated(0);
+	wait_sent(2);
+	answer(0, 0);
+	answer(1, 0);
+	sleep_ms(700);
+	stand_still(false);
+	wait_back(1);
+	CHECK_EQ(flushes[0].sent_to[0], 0);
+	CHECK_EQ(flushes[0].sent_to[1], 0);
+}
+
+static bool late_one_comes_back(void)
+{
+	uint64_t from;
+
+	setup();
+	stand_still(true);
+	flushes_acked = true;
+	add_replicated(0);
+	wait_sent(2);
+	answer(0, 0);
+	sleep_ms(700);
+	from = gvm_now_ns();
+	stand_still(false);
+	sleep_ms(100);
+	answer(1, 0);
+	wait_back(1);
+	if (gvm_now_ns() - from > 400000000ull) /* the test stood still, too */
+		return false;
+	CHECK_EQ(flushes[0].sent_to[1], 0);
+	return true;
+}
+
+/* What was to be sent may have lain here for as long. */
+static void what_the_writer_stood_still_is_no_silence(void)
+{
+	some_try_is_good(late_one_comes_back);
+}
+
 static bool sent_is_raw(unsigned nth)
 {
 	bool raw;
@@ -795,6 +858,8 @@ static const struct check_test tests[] = {
 	{ "silent-one-of-two-is-given-up", silent_one_of_two_is_given_up },
 	{ "silent-one-is-waited-for-once", silent_one_is_waited_for_once },
 	{ "silence-of-all-gives-up-none", silence_of_all_gives_up_none },
+	{ "answer-that-came-while-the-writer-stood-still-counts", answer_that_came_while_the_writer_stood_still_counts },
+	{ "what-the-writer-stood-still-is-no-silence", what_the_writer_stood_still_is_no_silence },
 };
 
 /* Each in a process of its own: a writer's thread never ends. */
