@@ -140,7 +140,7 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 		.chunk = e->chunk,
 		.asked = e->asked,
 		.here = e->valid,
-		.data = e->data,
+		.data = &e->data,
 		.fetching = e->store->cache.fetching,
 		.open = region_sealer(w, e->inode) ? part_open : NULL,
 	};
@@ -176,6 +176,11 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 	e->fetch.what.page_mask = e->asked;
 	e->fetch.what.want_page = (uint8_t)want_page;
 	region_fetch(w, e->inode, e->chunk, &e->fetch);
+}
+
+static void env_hurry(struct store *s, struct cache_entry *e)
+{
+	part_hurry(s->owner, &e->fetch);
 }
 
 static void flushed(struct worker *w, struct flush *f)
@@ -224,6 +229,7 @@ static const struct store_env calls = {
 	.fail = env_fail,
 	.resident_page = env_resident_page,
 	.get = env_get,
+	.hurry = env_hurry,
 	.send = env_send,
 	.deadline = env_deadline,
 	.now = env_now,

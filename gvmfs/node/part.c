@@ -25,7 +25,7 @@ static void unpacked(void *owner, const struct chunk_head *head, uint32_t got, i
 static bool part_give(struct worker *w, const struct part *p, const struct chunk_head *head, const uint8_t *body)
 {
 	uint32_t pages = chunk_pages_of_blocks(head->block_shift, head->block_mask);
-	const struct unpack_piece piece = {
+	struct unpack_piece piece = {
 		.region = p->inode->disk->rec.id,
 		.chunk = p->chunk,
 		.zero_pages = p->asked & ~p->here, /* what is here already stays as it is */
@@ -33,13 +33,13 @@ static bool part_give(struct worker *w, const struct part *p, const struct chunk
 		.done = unpacked,
 		.owner = p->fetch,
 	};
-	uint32_t written = pages | (head->zero_map & piece.zero_pages);
 
+	piece.pages = pages | (head->zero_map & piece.zero_pages);
 	/* (One that writes nothing could not be told from none while it is under way.) */
-	if (!written || p->open || p->fetch->beside || p->fetch->here || p->here & pages ||
+	if (!piece.pages || p->open || p->fetch->beside || p->fetch->here || p->here & pages ||
 	    !unpack_pays(pages, p->fetching, p->waited) || !unpack_give(w->unpack, &piece, head, body))
 		return false;
-	p->fetch->beside = written;
+	p->fetch->beside = piece.pages;
 	return true;
 }
 
@@ -56,7 +56,7 @@ int part_take(struct worker *w, const struct part *p, uint64_t version, const st
 	static uint8_t apart[GVM_CHUNK_BYTES];
 	uint32_t beside = p->fetch->beside, stays = p->fixed | (mutant("beside-written") ? 0 : beside);
 	uint32_t brings = chunk_pages_of_blocks(head->block_shift, head->block_mask), zeros = p->asked & ~stays;
-	uint8_t *to = stays & brings ? apart : p->data;
+	uint8_t *to = stays & brings ? apart : *p->data;
 	int error;
 
 	assert(!(p->here & beside));
@@ -73,8 +73,14 @@ int part_take(struct worker *w, const struct part *p, uint64_t version, const st
 		return error;
 	*got &= ~beside;
 	if (to == apart)
-		pages_copy(p->data, apart, *got & ~stays);
+		pages_copy(*p->data, apart, *got & ~stays);
 	return error;
+}
+
+void part_hurry(struct worker *w, struct fetch *fetch)
+{
+	if (fetch->beside)
+		unpack_hurry(w->unpack, fetch);
 }
 
 void part_count(struct worker *w, struct inode *inode, const struct chunk_head *head, uint32_t got)

@@ -5,7 +5,7 @@
  *
  * The front never waits for the other thread. While that decodes a part, whatever else comes of the chunk is decoded
  * apart, and the pages that the other thread may be writing are left out: they come from there. If they turn out not to
- * verify, the fetch asks for the chunk once more (fetch.h).
+ * verify, the fetch asks for the chunk once more (fetch.h). If an access waits for them, the front takes them back.
  *
  * Front thread.
  */
@@ -25,9 +25,9 @@ struct part {
 	struct inode *inode;
 	uint64_t chunk;
 	uint32_t asked; /* pages */
-	uint32_t here;	/* pages that are in `data`: a part that has some is decoded here */
-	uint32_t fixed; /* pages of `data` that may be in use, so they are not written again */
-	uint8_t *data;	/* of the chunk */
+	uint32_t here;	/* pages that are in the buffer: a part that has some is decoded here */
+	uint32_t fixed; /* pages of the buffer that may be in use, so they are not written again */
+	uint8_t **data;	/* where the caller notes the chunk's buffer: part_hurry() may exchange it */
 	unsigned fetching; /* GETs under way beside this one, and this one */
 	bool waited;	   /* an access waits for pages of the chunk */
 	/* Opens a sealed part, as chunk_decode() does a plain one; NULL: it is plain. */
@@ -35,10 +35,13 @@ struct part {
 		    uint8_t *to, uint32_t *got);
 };
 
-/* Takes a part, from fetch->piece(). 0 and in *got the pages that `data` has by it; -ENODATA, and the same, if some are
+/* Takes a part, from fetch->piece(). 0 and in *got the pages that the buffer has by it; -ENODATA, and the same, if some are
  * lost; FETCH_LATER: fetch->came() tells of them; or another negative errno: nothing is to be used. */
 int part_take(struct worker *w, const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
 	      uint32_t *got);
+/* An access has come that waits for pages of the chunk: what the other thread has of it, or is to have, is decoded now.
+ * fetch->came(), and whatever follows from that. No page of the buffer may be in use. */
+void part_hurry(struct worker *w, struct fetch *fetch);
 /* Counts what has come. */
 void part_count(struct worker *w, struct inode *inode, const struct chunk_head *head, uint32_t got);
 

@@ -4,6 +4,7 @@
 
 #include <assert.h>
 #include <errno.h>
+#include <pthread.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/eventfd.h>
@@ -12,48 +13,57 @@
 int unpack_init(struct unpack *u, struct chunk_codec *codec)
 {
 	u->own = codec;
-	STAILQ_INIT(&u->free);
-	STAILQ_INIT(&u->todo);
-	STAILQ_INIT(&u->over);
-	for (unsigned i = 0; i < UNPACK_JOBS; i++)
-		STAILQ_INSERT_TAIL(&u->free, &u->job[i], entry);
-	pthread_mutex_init(&u->lock, NULL);
-	pthread_cond_init(&u->more, NULL);
+	if (sem_init(&u->more, 0, 0) < 0)
+		return -errno;
 	u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return u->event_fd < 0 ? -errno : 0;
 }
 
-static void job_run(struct chunk_codec *codec, struct unpack_job *job)
+static int job_decode(struct chunk_codec *codec, const struct unpack_job *job, uint8_t *to, uint32_t *got)
 {
 	const struct unpack_piece *p = &job->piece;
 
-	job->got = 0;
-	job->error = chunk_decode(codec, &job->head, job->body, &p->region, p->chunk, p->zero_pages, p->to, &job->got);
+	*got = 0;
+	return chunk_decode(codec, &job->head, job->body, &p->region, p->chunk, p->zero_pages, to, got);
 }
 
-/* The next job to be decoded; NULL: there is none. Called with the lock. */
+static struct unpack_job *job_find(struct unpack *u, enum unpack_state state)
+{
+	struct unpack_job *first = NULL;
+
+	for (struct unpack_job *job = u->job; job < u->job + UNPACK_JOBS; job++)
+		if (atomic_load(&job->state) == state && (!first || (int32_t)(job->number - first->number) < 0))
+			first = job;
+	return first;
+}
+
+/* Whether the caller has it now, to decode it. */
+static bool job_claim(struct unpack_job *job)
+{
+	enum unpack_state todo = UNPACK_TODO;
+
+	return atomic_compare_exchange_strong(&job->state, &todo, UNPACK_BEGUN);
+}
+
+/* The next job to be decoded, which is the caller's; NULL: there is none. */
 static struct unpack_job *job_begin(struct unpack *u)
 {
-	struct unpack_job *job = STAILQ_FIRST(&u->todo);
+	struct unpack_job *job;
 
-	if (!job)
-		return NULL;
-	STAILQ_REMOVE_HEAD(&u->todo, entry);
-	atomic_fetch_sub(&u->queued, 1);
-	return job;
+	while ((job = job_find(u, UNPACK_TODO)))
+		if (job_claim(job))
+			return job;
+	return NULL;
 }
 
-/* Called with the lock, by the other thread. */
+/* By the other thread. */
 static void job_over(struct unpack *u, struct unpack_job *job)
 {
 	uint64_t one = 1;
 
-	STAILQ_INSERT_TAIL(&u->over, job, entry);
-	atomic_fetch_add(&u->ended, 1);
-	if (!u->wakes)
-		return;
-	u->wakes = false;
-	if (write(u->event_fd, &one, sizeof(one)) < 0)
+	atomic_store(&job->state, UNPACK_OVER);
+	atomic_fetch_add(&u->over, 1);
+	if (atomic_exchange(&u->wakes, false) && write(u->event_fd, &one, sizeof(one)) < 0)
 		return; /* it is readable already */
 }
 
@@ -62,19 +72,15 @@ static void *unpack_thread(void *arg)
 	struct unpack *u = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-unpack");
-	pthread_mutex_lock(&u->lock);
 	for (;;) {
-		struct unpack_job *job = job_begin(u);
+		struct unpack_job *job;
 
-		if (!job) {
-			u->idle = true;
-			pthread_cond_wait(&u->more, &u->lock);
-			u->idle = false;
-			continue;
-		}
-		pthread_mutex_unlock(&u->lock);
-		job_run(u->other, job);
-		pthread_mutex_lock(&u->lock);
+		while (sem_wait(&u->more) < 0)
+			;
+		job = job_begin(u);
+		if (!job)
+			continue; /* the front was first */
+		job->error = job_decode(u->other, job, job->to, &job->got);
 		job_over(u, job);
 	}
 	return NULL;
@@ -86,11 +92,13 @@ static bool unpack_start(struct unpack *u)
 	uint8_t *bodies = malloc((size_t)UNPACK_JOBS * GVM_DATA_MAX);
 	pthread_t thread;
 
+	u->spare = aligned_alloc(GVM_PAGE_BYTES, GVM_CHUNK_BYTES);
 	u->other = chunk_codec_create();
-	u->started = bodies && u->other && !pthread_create(&thread, NULL, unpack_thread, u);
+	u->started = bodies && u->spare && u->other && !pthread_create(&thread, NULL, unpack_thread, u);
 	if (!u->started) {
 		u->refused = true;
 		free(bodies);
+		free(u->spare);
 		chunk_codec_destroy(u->other);
 		return false;
 	}
@@ -102,31 +110,52 @@ static bool unpack_start(struct unpack *u)
 
 bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struct chunk_head *head, const uint8_t *body)
 {
-	struct unpack_job *job = STAILQ_FIRST(&u->free);
-	bool wake;
+	struct unpack_job *job;
 
-	if (!job || u->refused || (!u->started && !unpack_start(u)))
+	if (u->under_way == UNPACK_JOBS || u->refused || (!u->started && !unpack_start(u)))
 		return false;
-	STAILQ_REMOVE_HEAD(&u->free, entry);
+	job = job_find(u, UNPACK_FREE);
+	assert(job && piece->pages);
 	u->under_way++;
+	job->left = false;
+	job->number = u->given++;
 	job->piece = *piece;
+	job->to = *piece->to;
 	job->head = *head;
 	memcpy(job->body, body, head->body_bytes);
-	pthread_mutex_lock(&u->lock);
-	STAILQ_INSERT_TAIL(&u->todo, job, entry);
-	atomic_fetch_add(&u->queued, 1);
-	wake = u->idle;
-	pthread_mutex_unlock(&u->lock);
-	if (wake)
-		pthread_cond_signal(&u->more);
+	atomic_store(&job->state, UNPACK_TODO);
+	sem_post(&u->more);
 	return true;
 }
 
-static void job_end(struct unpack *u, struct unpack_job *job)
+/* done() may give the next one. */
+static void job_end(struct unpack *u, struct unpack_job *job, uint32_t got, int error)
 {
-	job->piece.done(job->piece.owner, &job->head, job->got, job->error);
-	STAILQ_INSERT_HEAD(&u->free, job, entry);
+	job->piece.done(job->piece.owner, &job->head, got, error);
+	job->piece.owner = NULL;
+	atomic_store(&job->state, UNPACK_FREE);
 	assert(u->under_way);
+	u->under_way--;
+}
+
+static void job_help(struct unpack *u, struct unpack_job *job)
+{
+	uint32_t got;
+	int error = job_decode(u->own, job, job->to, &got);
+
+	job_end(u, job, got, error);
+}
+
+static void job_collect(struct unpack *u, struct unpack_job *job)
+{
+	atomic_fetch_sub(&u->over, 1);
+	if (!job->left) {
+		job_end(u, job, job->got, job->error);
+		return;
+	}
+	assert(!u->spare && u->under_way);
+	u->spare = job->to;
+	atomic_store(&job->state, UNPACK_FREE);
 	u->under_way--;
 }
 
@@ -134,44 +163,67 @@ unsigned unpack_collect(struct unpack *u)
 {
 	unsigned n = 0;
 
-	while (atomic_load_explicit(&u->ended, memory_order_relaxed)) {
-		struct unpack_job *job;
-
-		pthread_mutex_lock(&u->lock);
-		job = STAILQ_FIRST(&u->over);
-		STAILQ_REMOVE_HEAD(&u->over, entry);
-		atomic_fetch_sub(&u->ended, 1);
-		pthread_mutex_unlock(&u->lock);
-		job_end(u, job);
-		n++;
-	}
+	for (; atomic_load_explicit(&u->over, memory_order_relaxed); n++)
+		job_collect(u, job_find(u, UNPACK_OVER));
 	return n;
 }
 
 bool unpack_help(struct unpack *u)
 {
-	struct unpack_job *job;
+	struct unpack_job *job = u->under_way ? job_begin(u) : NULL;
 
-	if (!atomic_load_explicit(&u->queued, memory_order_relaxed))
-		return false;
-	pthread_mutex_lock(&u->lock);
-	job = job_begin(u);
-	pthread_mutex_unlock(&u->lock);
-	if (!job)
-		return false;
-	job_run(u->own, job);
-	job_end(u, job);
-	return true;
+	if (job)
+		job_help(u, job);
+	return job;
+}
+
+static void pages_copy(uint8_t *to, const uint8_t *from, uint32_t pages)
+{
+	for (unsigned i = 0; i < GVM_CHUNK_PAGES; i++)
+		if (pages >> i & 1)
+			memcpy(to + i * GVM_PAGE_BYTES, from + i * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
+}
+
+/* The other thread is at it, and may not have the CPU: it goes on in the buffer that it has, which the owner gets no more. (It
+ * begins one job at a time, so that one spare buffer is enough.) */
+static void job_take_back(struct unpack *u, struct unpack_job *job)
+{
+	uint32_t got;
+	int error;
+
+	assert(u->spare && *job->piece.to == job->to);
+	job->left = true;
+	pages_copy(u->spare, job->to, ~job->piece.pages);
+	error = job_decode(u->own, job, u->spare, &got);
+	*job->piece.to = u->spare;
+	u->spare = NULL;
+	job->piece.done(job->piece.owner, &job->head, got, error);
+	job->piece.owner = NULL;
+}
+
+void unpack_hurry(struct unpack *u, const void *owner)
+{
+	struct unpack_job *job = u->job;
+
+	while (job < u->job + UNPACK_JOBS && job->piece.owner != owner)
+		job++;
+	if (job == u->job + UNPACK_JOBS)
+		return;
+	if (job_claim(job))
+		job_help(u, job);
+	else if (atomic_load(&job->state) == UNPACK_OVER)
+		job_collect(u, job);
+	else
+		job_take_back(u, job);
 }
 
 bool unpack_may_sleep(struct unpack *u)
 {
-	bool may;
-
 	if (!u->under_way)
 		return true;
-	pthread_mutex_lock(&u->lock);
-	may = u->wakes = STAILQ_EMPTY(&u->over) && STAILQ_EMPTY(&u->todo);
-	pthread_mutex_unlock(&u->lock);
-	return may;
+	atomic_store(&u->wakes, true);
+	if (!job_find(u, UNPACK_TODO) && !job_find(u, UNPACK_OVER))
+		return true;
+	atomic_store(&u->wakes, false);
+	return false;
 }

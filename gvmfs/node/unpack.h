@@ -5,20 +5,25 @@
  *
  * To decode a chunk takes as long as to put it into a guest's memory. While several chunks are on their way, the front
  * gives away what nobody waits for yet, and goes on with what is decoded; what the other thread has not begun when
- * the front has nothing else to do, the front decodes itself. So nothing is lost where that thread gets no CPU.
+ * the front has nothing else to do, or when an access comes that waits for it, the front decodes itself. So nothing is lost
+ * where that thread gets no CPU: even what it has begun the front takes back, and decodes into another buffer.
  *
- * A job goes from `free` to `todo` (unpack_give()), to a thread that decodes it, and to `over`; done() is called by the
- * front alone, and the job is free again. All calls are the front thread's, and none waits for the other thread, which
- * is made when it is first needed.
+ *	FREE -> TODO	unpack_give()
+ *	TODO -> BEGUN	the other thread, or the front, whichever is first
+ *	BEGUN -> OVER	the other thread
+ *	OVER -> FREE	the front, which calls done(); what it has decoded itself becomes FREE at once
+ *
+ * All calls are the front thread's. None waits for the other thread, and there is no lock that both take: who loses the CPU in
+ * the middle of a change keeps nobody waiting. That thread is made when it is first needed.
  */
 #ifndef GVMFS_UNPACK_H
 #define GVMFS_UNPACK_H
 
 #include "codec.h"
 
-#include <pthread.h>
+#include <semaphore.h>
 #include <stdatomic.h>
-#include <sys/queue.h>
+#include <stdbool.h>
 
 #define UNPACK_JOBS	 16u /* at a time: each has room for a chunk, as it came */
 #define UNPACK_PAGES_MIN 16  /* what has fewer is decoded sooner than given away */
@@ -27,37 +32,39 @@
 struct unpack_piece {
 	struct gvm_id region;
 	uint64_t chunk;
-	uint32_t zero_pages; /* as for chunk_decode(), and: */
-	uint8_t *to;
-	/* From unpack_collect() or unpack_help(): chunk_decode()'s outcome. */
+	uint32_t zero_pages; /* as for chunk_decode() */
+	uint32_t pages; /* that are written */
+	uint8_t **to;	/* where its owner notes the buffer: unpack_hurry() may exchange it */
+	/* From unpack_collect(), unpack_help() or unpack_hurry(): chunk_decode()'s outcome. */
 	void (*done)(void *owner, const struct chunk_head *head, uint32_t got, int error);
 	void *owner;
 };
 
+enum unpack_state { UNPACK_FREE, UNPACK_TODO, UNPACK_BEGUN, UNPACK_OVER };
+
 struct unpack_job {
+	_Atomic(enum unpack_state) state;
+	bool left;	/* the front has taken it back: what becomes of it does not matter */
+	uint32_t number; /* the lowest is decoded first */
 	struct unpack_piece piece;
 	struct chunk_head head;
-	uint8_t *body;
+	uint8_t *body, *to;
 	uint32_t got;
 	int error;
-	STAILQ_ENTRY(unpack_job) entry;
 };
-STAILQ_HEAD(unpack_jobs, unpack_job);
 
 struct unpack {
 	int event_fd; /* readable after unpack_may_sleep(), when something is done */
 	struct chunk_codec *own, *other; /* the front's, the other thread's */
-	unsigned under_way; /* jobs that are not in `free` */
-	bool started; /* there is the other thread */
-	bool refused; /* it could not be made: the front decodes everything */
+	unsigned under_way; /* jobs that are not FREE */
+	uint32_t given;	 /* so far */
+	bool started;	 /* there is the other thread */
+	bool refused;	 /* it could not be made: the front decodes everything */
+	uint8_t *spare;	 /* a chunk's buffer, for unpack_hurry(); NULL: the other thread still writes to it */
 	struct unpack_job job[UNPACK_JOBS];
-	struct unpack_jobs free;
-	atomic_uint queued, ended; /* jobs in `todo` and in `over`; changed under lock */
-	pthread_mutex_t lock;
-	pthread_cond_t more; /* `todo` has a job */
-	struct unpack_jobs todo, over; /* under lock, as are the next ones */
-	bool idle;  /* the other thread waits for `more` */
-	bool wakes; /* the front sleeps: who ends a job writes to event_fd */
+	sem_t more;	 /* so many jobs were given, and not looked for by the other thread yet */
+	atomic_uint over; /* jobs that are OVER */
+	atomic_bool wakes; /* the front sleeps: who ends a job writes to event_fd */
 };
 
 /* Whether it pays to give away a part of a chunk that has these pages. `fetching`: fetches under way; `waited`: an
@@ -78,6 +85,8 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 unsigned unpack_collect(struct unpack *u);
 /* Decodes a piece that was not begun yet. False: there is none. */
 bool unpack_help(struct unpack *u);
+/* An access waits for what was given with this owner: if it is not decoded yet, it is now, by the front. Calls done(). */
+void unpack_hurry(struct unpack *u, const void *owner);
 /* The front wants to sleep: event_fd will wake it up. False: something is done already. */
 bool unpack_may_sleep(struct unpack *u);
 #endif

@@ -53,6 +53,9 @@ struct store_env {
 	 * first, unless it is GVM_NO_PAGE. Then come store_piece() or store_spoilt() for parts, and store_fetched()
 	 * once, at the end. */
 	void (*get)(struct store *s, struct cache_entry *e, unsigned want_page);
+	/* A READ waits for pages of that GET: what has come of it, and is not decoded yet, comes now, by store_piece(). May
+	 * exchange e->data for another buffer with the same pages. */
+	void (*hurry)(struct store *s, struct cache_entry *e);
 	/* Gives a wbuf's flush, filled in but for `region` and `node`, to a writer: store_flushed() comes
 	 * once. */
 	void (*send)(struct store *s, struct inode *inode, struct flush *f);

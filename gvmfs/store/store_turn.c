@@ -512,6 +512,9 @@ void store_want(struct store *s, struct store_wait *wait, unsigned count, const 
 		if (comes || !joins)
 			link->later = joins && pages[i] & (~e->asked | e->late);
 	}
+	for (unsigned i = 0; i < count; i++)
+		if (entry[i]->fetching && !entry[i]->over)
+			s->env->hurry(s, entry[i]);
 }
 
 bool store_ahead(struct store *s, struct inode *inode, uint64_t chunk)

@@ -35,6 +35,7 @@ int env_give(struct resident *r);
 void env_abort(struct resident *r, const char *why);
 void env_unwatch(struct resident *r);
 void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page);
+void env_hurry(struct resident *r, struct resident_fetch *f);
 void env_gather(struct resident *r, bool on);
 void env_get_cancel(struct resident *r, struct resident_fetch *f);
 void env_send(struct resident *r, struct flush *f);
@@ -73,6 +74,7 @@ uint64_t env_now(const struct resident *r);
 		.abort = env_abort, \
 		.unwatch = env_unwatch, \
 		.get = env_get, \
+		.hurry = env_hurry, \
 		.gather = env_gather, \
 		.get_cancel = env_get_cancel, \
 		.send = env_send, \

@@ -83,6 +83,9 @@ struct resident_env {
 	/* Fetches f->asked, want_page first: resident_piece() for what arrives, resident_fetched()
 	 * once, at the end. */
 	void (*get)(struct resident *r, struct resident_fetch *f, unsigned want_page);
+	/* A fault waits for pages of that GET: what has come of it, and is not decoded yet, comes now: resident_piece(). May
+	 * exchange f->data for another buffer with the same pages. */
+	void (*hurry)(struct resident *r, struct resident_fetch *f);
 	/* From gather(true) on they are not sent yet; gather(false) sends them, together. */
 	void (*gather)(struct resident *r, bool on);
 	/* Cancels that GET: resident_fetched() may come at once, or later. */

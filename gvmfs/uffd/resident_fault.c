@@ -40,6 +40,8 @@ static void fault_filling(struct resident *r, uint64_t c, unsigned page)
 		k->replayed = k->fetch->replay;
 		trail_used(r, c);
 	}
+	if (k->fetch->asked & ~k->fetch->decoded & 1u << page)
+		r->env->hurry(r, k->fetch);
 }
 
 static void fault_serve(struct resident *r, uint64_t address)

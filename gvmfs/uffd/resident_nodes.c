@@ -54,7 +54,7 @@ static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t vers
 		.asked = f->asked,
 		.here = f->decoded,
 		.fixed = f->decoded,
-		.data = f->data,
+		.data = &f->data,
 		.fetching = r->rs->fetching,
 		.waited = f->waited,
 		.open = region_sealer(r->w, r->inode) ? part_open : NULL,
@@ -97,6 +97,11 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	/* It is the only fetch in flight: use the time until its answer to prepare for opening it. */
 	if (want_page != GVM_NO_PAGE && r->rs->fetching == 1 && region_sealer(r->w, r->inode))
 		sealing_expect(r->w->sealer, sealing_known(r->inode, f->chunk), want_page);
+}
+
+void env_hurry(struct resident *r, struct resident_fetch *f)
+{
+	part_hurry(r->w, &f->fetch);
 }
 
 void env_gather(struct resident *r, bool on)

@@ -84,6 +84,27 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	*get = (struct get){ .under_way = true, .left = f->asked };
 }
 
+static void pages_come(struct get *get, struct resident_fetch *f, uint32_t pages)
+{
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		if (pages >> p & 1)
+			memcpy(f->data + p * GVM_PAGE_BYTES, &get->content[p], GVM_PAGE_BYTES);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES && world.sealed; p++)
+		if (pages >> p & 1 && !seal_believe(f->chunk, p, get->seal[p]))
+			world_wrong("an honest node's answer is refused");
+	get->left &= ~pages;
+	resident_piece(f, pages);
+}
+
+/* Of every other chunk all that the node has sent is here, and was given to another thread. */
+void env_hurry(struct resident *r, struct resident_fetch *f)
+{
+	struct get *get = &world.get[f - r->rs->fetches];
+
+	if (f->chunk % 2 && get->under_way && get->served && !get->cancelled && get->left)
+		pages_come(get, f, get->left);
+}
+
 void env_gather(struct resident *r, bool on)
 {
 	(void)r;
@@ -280,19 +301,11 @@ static bool serve(const struct event *e)
 static bool piece(const struct event *e)
 {
 	struct get *get = &world.get[e->a];
-	struct resident_fetch *f = &world.rs.fetches[e->a];
 	uint32_t pages = get->left & e->b;
 
 	if (!get->under_way || !get->served || !pages)
 		return false;
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
-		if (pages >> p & 1)
-			memcpy(f->data + p * GVM_PAGE_BYTES, &get->content[p], GVM_PAGE_BYTES);
-	for (unsigned p = 0; p < GVM_CHUNK_PAGES && world.sealed; p++)
-		if (pages >> p & 1 && !seal_believe(f->chunk, p, get->seal[p]))
-			world_wrong("an honest node's answer is refused");
-	get->left &= ~pages;
-	resident_piece(f, pages);
+	pages_come(get, &world.rs.fetches[e->a], pages);
 	return true;
 }
 

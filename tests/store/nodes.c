@@ -224,6 +224,15 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 	*get = (struct get){ .under_way = true, .left = e->asked };
 }
 
+/* Of every other chunk all that the node has sent is here, and was given to another thread. */
+static void env_hurry(struct store *s, struct cache_entry *e)
+{
+	const struct get *get = &world.get[e - s->cache.entries];
+
+	if (e->chunk % 2 && get->under_way && get->served && get->left)
+		pages_come(e, get->left);
+}
+
 static struct wire *wire_of(const struct flush *f)
 {
 	return &world.wire[(const struct wbuf *)f - world.store.wbufs.wbuf];
@@ -257,7 +266,7 @@ const struct store_env world_env = {
 	.disk = env_disk, .index = env_index, .index_set = env_index_set, .seals_set = env_seals_set,
 	.inode = env_inode, .node = env_node,
 	.idle = env_idle, .report = env_report, .fail = env_fail, .resident_page = env_resident_page,
-	.get = env_get, .send = env_send, .deadline = env_deadline, .now = env_now,
+	.get = env_get, .hurry = env_hurry, .send = env_send, .deadline = env_deadline, .now = env_now,
 };
 
 /* ---- flush.h: a writer's wire. Blocks are single pages. */

@@ -688,14 +688,10 @@ static bool serve(const struct event *ev)
 	return true;
 }
 
-static bool piece(const struct event *ev)
+void pages_come(struct cache_entry *e, uint32_t pages)
 {
-	struct get *get = &world.get[ev->a];
-	struct cache_entry *e = &world.store.cache.entries[ev->a];
-	uint32_t pages = get->left & ev->b;
+	struct get *get = &world.get[e - world.store.cache.entries];
 
-	if (!get->under_way || !get->served || !pages)
-		return false;
 	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 		if (pages >> p & 1)
 			memcpy(e->data + p * GVM_PAGE_BYTES, get->content + p * PAGE_CELLS, GVM_PAGE_BYTES);
@@ -710,6 +706,16 @@ static bool piece(const struct event *ev)
 				world_wrong("an honest node's answer is refused");
 	}
 	store_piece(e, pages);
+}
+
+static bool piece(const struct event *ev)
+{
+	struct get *get = &world.get[ev->a];
+	uint32_t pages = get->left & ev->b;
+
+	if (!get->under_way || !get->served || !pages)
+		return false;
+	pages_come(&world.store.cache.entries[ev->a], pages);
 	return true;
 }
 

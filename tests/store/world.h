@@ -299,6 +299,8 @@ bool cell_was(const struct cell *c, uint32_t gen, uint32_t value);
 uint64_t seal_new(const uint32_t *cells);
 /* Of what came of a page: whether it is what is known of it; learns it if nothing was. */
 bool seal_believe(unsigned inode, uint64_t chunk, unsigned page, uint64_t seal);
+/* Pages of a GET come. */
+void pages_come(struct cache_entry *e, uint32_t pages);
 bool node_apply(const struct put *put, int *result);
 /* What is here of it counts as nothing: another took it, or it failed. */
 bool region_is_lost(unsigned inode);

@@ -19,10 +19,10 @@ static struct journal_inode disk;
 static struct inode inode = {.disk = &disk, .stats = &stats};
 static struct worker worker = {.journal = &journal};
 static struct fetch fetch;
-static uint8_t data[GVM_CHUNK_BYTES], want[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES];
+static uint8_t data[GVM_CHUNK_BYTES], *buffer = data, want[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES];
 static struct chunk_head head;
 static struct unpack_piece given;
-static unsigned jobs, looks;
+static unsigned jobs, looks, hurried;
 static uint32_t came;
 static int looked;
 
@@ -34,6 +34,14 @@ bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struc
 	given = *piece;
 	jobs++;
 	return true;
+}
+
+void unpack_hurry(struct unpack *u, const void *owner)
+{
+	(void)u;
+	CHECK(owner == &fetch);
+	hurried++;
+	given.done(given.owner, &head, MIDDLE, 0);
 }
 
 void fetch_looked(struct fetch *f, int error)
@@ -62,7 +70,7 @@ static void encode(uint32_t pages)
 static struct part part(void)
 {
 	return (struct part){
-		.fetch = &fetch, .inode = &inode, .chunk = 7, .asked = ~0u, .data = data, .fetching = 2, .waited = true};
+		.fetch = &fetch, .inode = &inode, .chunk = 7, .asked = ~0u, .data = &buffer, .fetching = 2, .waited = true};
 }
 
 /* MIDDLE is given away, and the other thread does not go on with it. */
@@ -77,13 +85,13 @@ static void begin(void)
 	memset(&fetch, 0, sizeof(fetch));
 	fetch.came = pages_came;
 	memset(data, 0x5a, sizeof(data));
-	jobs = looks = 0;
+	jobs = looks = hurried = 0;
 	came = 0;
 	looked = 1;
 	p.waited = false;
 	encode(MIDDLE);
 	CHECK_EQ(part_take(&worker, &p, 1, &head, body, &got), FETCH_LATER);
-	CHECK(jobs == 1 && given.to == data && fetch.beside == (MIDDLE | (head.zero_map & given.zero_pages)));
+	CHECK(jobs == 1 && given.to == &buffer && given.pages == fetch.beside && fetch.beside == (MIDDLE | (head.zero_map & given.zero_pages)));
 }
 
 static void pages_are(uint32_t pages, bool right)
@@ -159,11 +167,21 @@ static void what_was_decoded_beside_is_told_once(void)
 	CHECK(looks == 1 && looked == -EBADMSG && !came);
 }
 
+static void what_is_waited_for_is_taken_back_once(void)
+{
+	begin();
+	part_hurry(&worker, &fetch);
+	CHECK(hurried == 1 && looks == 1 && came == MIDDLE);
+	part_hurry(&worker, &fetch);
+	CHECK(hurried == 1 && looks == 1);
+}
+
 static const struct check_test tests[] = {
 	{"what-is-decoded-beside-is-left-out", what_is_decoded_beside_is_left_out},
 	{"others-are-taken", others_are_taken},
 	{"what-does-not-verify-is-told", what_does_not_verify_is_told},
 	{"what-may-be-in-use-is-not-written", what_may_be_in_use_is_not_written},
 	{"what-was-decoded-beside-is-told-once", what_was_decoded_beside_is_told_once},
+	{"what-is-waited-for-is-taken-back-once", what_is_waited_for_is_taken_back_once},
 };
 CHECK_MAIN(tests)

@@ -5,6 +5,8 @@
 
 #include <errno.h>
 #include <poll.h>
+#include <pthread.h>
+#include <sched.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -14,13 +16,34 @@ static struct unpack unpack;
 static struct chunk_codec *codec;
 static struct gvm_id region = {{1}};
 static struct owner {
-	uint8_t data[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES], to[GVM_CHUNK_BYTES];
+	uint8_t data[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES], first[GVM_CHUNK_BYTES], *to, *before;
 	struct chunk_head head;
 	unsigned ends;
-	uint32_t got;
+	uint32_t pages, zero_pages, got;
 	int error;
 	bool given;
 } owner[CHUNKS];
+
+/* What unpack.c calls: the other thread stands still in it where it is held. */
+static atomic_bool held, stands;
+static pthread_t front;
+int __real_chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body, const struct gvm_id *id,
+			uint64_t chunk, uint32_t zero_pages, uint8_t *to, uint32_t *got);
+int __wrap_chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body, const struct gvm_id *id,
+			uint64_t chunk, uint32_t zero_pages, uint8_t *to, uint32_t *got);
+
+int __wrap_chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body, const struct gvm_id *id,
+			uint64_t chunk, uint32_t zero_pages, uint8_t *to, uint32_t *got)
+{
+	if (!pthread_equal(pthread_self(), front)) {
+		while (atomic_load(&held)) {
+			atomic_store(&stands, true);
+			sched_yield();
+		}
+		atomic_store(&stands, false);
+	}
+	return __real_chunk_decode(c, head, body, id, chunk, zero_pages, to, got);
+}
 
 static void ended(void *arg, const struct chunk_head *head, uint32_t got, int error)
 {
@@ -35,6 +58,7 @@ static void ended(void *arg, const struct chunk_head *head, uint32_t got, int er
 /* Pages of text, noise and zeros. */
 static void begin(void)
 {
+	front = pthread_self();
 	if (!codec) {
 		codec = chunk_codec_create();
 		CHECK(codec && !unpack_init(&unpack, codec));
@@ -42,12 +66,18 @@ static void begin(void)
 	for (unsigned c = 0; c < CHUNKS; c++) {
 		struct owner *o = &owner[c];
 
-		memset(o, 0, sizeof(*o));
+		uint8_t *to = o->to ? o->to : o->first; /* (the first is another's after an exchange) */
+
+		memset(o->data, 0, sizeof(o->data));
+		o->ends = 0;
+		o->given = false;
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 			for (unsigned i = 0; i < GVM_PAGE_BYTES && (p + c) % 5; i++)
 				o->data[p * GVM_PAGE_BYTES + i] = (p + c) % 5 == 1 ? (uint8_t)check_random_below(256) : (uint8_t)(i / 16);
 		chunk_encode(codec, o->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &region, c, &o->head, o->body);
-		memset(o->to, 0x5a, sizeof(o->to));
+		o->pages = o->zero_pages = ~0u;
+		o->to = o->before = to;
+		memset(o->to, 0x5a, GVM_CHUNK_BYTES);
 	}
 }
 
@@ -55,7 +85,7 @@ static bool give(unsigned c)
 {
 	struct owner *o = &owner[c];
 	const struct unpack_piece piece = {
-		.region = region, .chunk = c, .zero_pages = ~0u, .to = o->to, .done = ended, .owner = o};
+		.region = region, .chunk = c, .zero_pages = o->zero_pages, .pages = o->pages, .to = &o->to, .done = ended, .owner = o};
 
 	o->given = unpack_give(&unpack, &piece, &o->head, o->body);
 	if (o->given)
@@ -113,8 +143,61 @@ static void what_is_damaged_is_told(void)
 	CHECK_EQ(owner[3].error, -EBADMSG);
 }
 
+/* The other thread stands still in the middle of a chunk. */
+static void what_is_waited_for_comes_at_once(void)
+{
+	for (unsigned round = 0; round < 32; round++) {
+		unsigned exchanged = 0;
+
+		begin();
+		atomic_store(&held, true);
+		for (unsigned c = 0; c < 8; c++)
+			CHECK(give(c));
+		while (!atomic_load(&stands))
+			sched_yield();
+		for (unsigned c = 0; c < 8; c++) {
+			unpack_hurry(&unpack, &owner[(c + round) % 8]);
+			is_right((c + round) % 8);
+			unpack_hurry(&unpack, &owner[(c + round) % 8]); /* nothing is left of it */
+		}
+		for (unsigned c = 0; c < 8; c++)
+			exchanged += owner[c].to != owner[c].before;
+		CHECK_EQ(exchanged, 1);
+		CHECK_EQ(unpack.under_way, 1);
+		CHECK(give(8)); /* for when that thread has the CPU again */
+		atomic_store(&held, false);
+		wait_for_all();
+		for (unsigned c = 0; c < 9; c++)
+			is_right(c);
+	}
+}
+
+/* Of a buffer that is exchanged the other pages stay. */
+static void what_was_here_stays(void)
+{
+	struct owner *o = &owner[0];
+
+	begin();
+	chunk_encode(codec, o->data, 0xf0, 0, CHUNK_BLOCK_SHIFT, &region, 0, &o->head, o->body);
+	o->pages = chunk_pages_of_blocks(o->head.block_shift, o->head.block_mask);
+	o->zero_pages = 0;
+	atomic_store(&held, true);
+	CHECK(give(0));
+	while (!atomic_load(&stands))
+		sched_yield();
+	unpack_hurry(&unpack, o);
+	CHECK(o->ends == 1 && !o->error && o->to != o->before && o->got == o->pages);
+	for (unsigned i = 0; i < GVM_CHUNK_BYTES; i++)
+		CHECK_EQ(o->to[i], o->pages >> i / GVM_PAGE_BYTES & 1 ? o->data[i] : 0x5a);
+	atomic_store(&held, false);
+	wait_for_all();
+	CHECK_EQ(o->ends, 1);
+}
+
 static const struct check_test tests[] = {
 	{"what-is-given-comes-back-decoded", what_is_given_comes_back_decoded},
 	{"what-is-damaged-is-told", what_is_damaged_is_told},
+	{"what-is-waited-for-comes-at-once", what_is_waited_for_comes_at_once},
+	{"what-was-here-stays", what_was_here_stays},
 };
 CHECK_MAIN(tests)
