@@ -194,9 +194,36 @@ static const struct view_env env = { slot_publish, slot_record };
 
 /* ---- a region */
 
+/* It is in w->movers from the first look at which it has a repair or a move to the first at which it has neither. */
+static void movers_note(struct replicas *r)
+{
+	struct worker *w = r->w;
+	bool moves = (r->repair || r->drain) && !r->closing;
+
+	if (moves == (r->mover_back != NULL))
+		return;
+	if (moves) {
+		r->mover_next = w->movers;
+		r->mover_back = &w->movers;
+		if (w->movers)
+			w->movers->mover_back = &r->mover_next;
+		w->movers = r;
+		return;
+	}
+	if (w->movers_next == r)
+		w->movers_next = r->mover_next;
+	if (r->mover_next)
+		r->mover_next->mover_back = r->mover_back;
+	*r->mover_back = r->mover_next;
+	r->mover_back = NULL;
+}
+
 static void replicas_free(struct inode *inode)
 {
 	struct record_call *rc;
+
+	assert(inode->replicas->closing);
+	movers_note(inode->replicas);
 
 	while ((rc = LIST_FIRST(&inode->replicas->again))) {
 		LIST_REMOVE(rc, entry);
@@ -693,25 +720,19 @@ bool replicas_leave(struct inode *inode, void (*left)(void *arg), void *arg)
 	return true;
 }
 
-/* Ends flushes that wait for a view of a region that failed or was detached: no view comes any more. One region; false:
- * there is none. */
-static bool waits_end(struct worker *w)
+/* Ends flushes that wait for a view of a region that failed or was detached: no view comes any more. False: it is neither. */
+static bool waits_end(struct worker *w, struct replicas *r)
 {
-	struct replicas *r;
+	struct inode *inode = r->inode;
+	unsigned nr = inode->nr;
 
-	LIST_FOREACH (r, w->replicas, entry) {
-		struct inode *inode = r->inode;
-		unsigned nr = inode->nr;
-
-		if (!r->closing && (!inode->disk->failed || !inode->unstored))
-			continue;
-		if (r->closing)
-			replicas_free(inode);
-		w->region_events->replicas_changed(w, inode); /* this may change the list: so no going on in it */
-		inode_reap(w->inodes, nr);
-		return true;
-	}
-	return false;
+	if (!r->closing && (!inode->disk->failed || !inode->unstored))
+		return false;
+	if (r->closing)
+		replicas_free(inode);
+	w->region_events->replicas_changed(w, inode);
+	inode_reap(w->inodes, nr);
+	return true;
 }
 
 /* While the front stood still it could connect to no node, and read no answer: that time is no node's. */
@@ -741,6 +762,7 @@ static void region_look(struct replicas *r, uint64_t now_ns)
 	drain_look(r, now_ns);
 	surplus_look(r, now_ns);
 	replace_look(r, now_ns);
+	movers_note(r);
 	leave_look(r, now_ns); /* last: it may detach the region */
 }
 
@@ -792,38 +814,46 @@ static void regions_look(struct worker *w, uint64_t now_ns)
 		/* A worker that has just started is not connected to any node yet. */
 		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
 			r->alone_ns = now_ns;
-		if (!r->closing)
+		if (!waits_end(w, r))
 			region_look(r, now_ns);
 	}
 }
 
+/* Some of those with a repair or a move, in turn. */
+static void movers_look(struct worker *w, uint64_t now_ns)
+{
+	if (!w->movers_next)
+		w->movers_next = w->movers;
+	for (unsigned n = 0; w->movers_next && n < LOOK_MAX; n++) {
+		struct replicas *r = w->movers_next;
+
+		w->movers_next = r->mover_next;
+		if (r->repair && !r->closing)
+			repair_look(r, now_ns);
+		if (r->drain && !r->closing)
+			drain_look(r, now_ns);
+		movers_note(r);
+	}
+}
+
 /* Events of a slot are handled when they happen. A look at all slots of all regions takes a while, during which faults
- * wait: a round of looks begins every TICK_NS only, and is done in pieces. Repairs and moves go on with each call. */
+ * wait: a round of looks begins every TICK_NS only, and is done in pieces. Repairs and moves go on with each call, in
+ * pieces, too. */
 static uint64_t looks_tick(struct worker *w, uint64_t now_ns)
 {
-	struct replicas *r;
-
 	if (w->replicas_next) {
 		regions_look(w, now_ns);
-		return w->replicas_next ? now_ns : w->replicas_due_ns;
+	} else if (now_ns < w->replicas_due_ns) {
+		movers_look(w, now_ns);
+		return w->movers_next ? now_ns : w->replicas_due_ns;
+	} else {
+		w->replicas_next = LIST_FIRST(w->replicas);
+		w->replicas_due_ns = w->replicas_next ? now_ns + TICK_NS : 0;
+		regions_look(w, now_ns);
 	}
-	if (now_ns < w->replicas_due_ns) {
-		LIST_FOREACH (r, w->replicas, entry) {
-			if (r->repair && !r->closing)
-				repair_look(r, now_ns);
-			if (r->drain && !r->closing)
-				drain_look(r, now_ns);
-		}
-		return w->replicas_due_ns;
-	}
-	while (waits_end(w))
-		;
-	w->replicas_next = LIST_FIRST(w->replicas);
-	w->replicas_due_ns = w->replicas_next ? now_ns + TICK_NS : 0;
-	if (!w->replicas_next)
-		return ~0ull;
-	regions_look(w, now_ns);
-	return w->replicas_next ? now_ns : w->replicas_due_ns;
+	if (w->replicas_next)
+		return now_ns;
+	return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
 }
 
 uint64_t replicas_tick(struct worker *w, uint64_t now_ns)

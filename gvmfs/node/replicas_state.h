@@ -33,6 +33,7 @@ struct replicas {
 	struct worker *w;
 	struct inode *inode;
 	LIST_ENTRY(replicas) entry; /* in w->replicas */
+	struct replicas *mover_next, **mover_back; /* in w->movers; mover_back NULL: it is not in it */
 	unsigned degraded;    /* slots with fewer members than replicas, as last logged */
 	uint64_t degraded_ns; /* when that was logged */
 	bool closing;  /* the region is detached: the next tick frees this, and ends flushes that wait for a view */

@@ -70,6 +70,8 @@ struct worker {
 	struct scrub *scrub;
 	struct replicas *replicas_next;	/* where replicas_tick() goes on with its round of looks; NULL: it is done */
 	uint64_t replicas_due_ns;	/* when the next round has to begin; 0: now */
+	struct replicas *movers;	/* those with a repair or a move, looked at more often than that: */
+	struct replicas *movers_next;	/* where that goes on; NULL: all were looked at */
 	unsigned singles_nr; /* the inode at which it goes on looking for regions with one copy; 0: it does not */
 	struct residents *residents;
 	struct handshakes *handshakes;

@@ -565,6 +565,7 @@ void nodes_begin(void)
 	LIST_INSERT_HEAD(&inodes.attached, &inode, attached_entry);
 	inodes.rt[NR] = &inode;
 	worker.replicas_due_ns = 0;
+	worker.movers = worker.movers_next = NULL;
 	journal.views = cluster.words - NR * RECORD_SLOTS;
 	replicas_due = fetches_due = talks_due = writer_due = scrub_due = 0;
 	replicas_open(&worker, &inode);

@@ -158,10 +158,13 @@ void repair_unmap(uint64_t *written)
 	(void)written;
 }
 
+static unsigned repair_looks[NR + REGIONS], repair_looks_all;
+
 void repair_look(struct replicas *r, uint64_t ns)
 {
-	(void)r;
 	(void)ns;
+	repair_looks[r->inode->nr]++;
+	repair_looks_all++;
 }
 
 void repair_end(struct replicas *r)
@@ -202,7 +205,7 @@ uint64_t repair_left(const struct replicas *r)
 
 void inode_reap(struct inodes *in, unsigned nr)
 {
-	CHECK(in == &inodes && nr == NR);
+	CHECK(in == &inodes && nr >= NR && nr < NR + REGIONS);
 }
 
 static void replicas_changed(struct worker *w, struct inode *i)
@@ -305,6 +308,74 @@ static void regions_are_looked_at_in_pieces(void)
 		CHECK(now > before && now - before < REGIONS / 2);
 		CHECK_EQ(due, now < REGIONS ? now_ns : begun + 50 * MS);
 	}
+}
+
+/* Between two rounds those are looked at that have a repair, and no others; some with each call, in turn. */
+static void repairs_go_on_in_pieces(void)
+{
+	static struct inode others[REGIONS];
+	bool goes_on;
+
+	setup();
+	for (unsigned i = 0; i < REGIONS; i++) {
+		disks[NR + i] = disks[NR];
+		memcpy(words + (NR + i) * RECORD_SLOTS, words + NR * RECORD_SLOTS, SLOTS * sizeof(*words));
+		others[i] = (struct inode){.nr = NR + i, .disk = &disks[NR + i], .replicas = i ? NULL : inode.replicas};
+		replicas_open(&worker, &others[i]);
+		if (i % 4)
+			others[i].replicas->repair = (struct repair *)&others[i];
+	}
+	while (replicas_tick(&worker, now_ns) == now_ns)
+		;
+	for (unsigned round = 0; round < 2; round++) {
+		memset(repair_looks, 0, sizeof(repair_looks));
+		repair_looks_all = 0;
+		do {
+			unsigned before = repair_looks_all;
+
+			now_ns += MS;
+			goes_on = replicas_tick(&worker, now_ns) == now_ns;
+			CHECK(repair_looks_all > before && repair_looks_all - before < REGIONS / 2);
+		} while (goes_on);
+		for (unsigned i = 0; i < REGIONS; i++)
+			CHECK_EQ(repair_looks[NR + i], i % 4 ? 1 : 0);
+	}
+	for (unsigned i = 0; i < REGIONS; i++)
+		others[i].replicas->repair = NULL;
+	repair_looks_all = 0;
+	while (replicas_tick(&worker, now_ns) == now_ns)
+		;
+	CHECK(!worker.movers && !worker.movers_next && !repair_looks_all);
+}
+
+/* Those that are closed, too: each is freed with the next round. */
+static void closed_regions_are_freed_in_pieces(void)
+{
+	static struct inode others[REGIONS];
+	unsigned left = REGIONS;
+
+	setup();
+	for (unsigned i = 0; i < REGIONS; i++) {
+		disks[NR + i] = disks[NR];
+		memcpy(words + (NR + i) * RECORD_SLOTS, words + NR * RECORD_SLOTS, SLOTS * sizeof(*words));
+		others[i] = (struct inode){.nr = NR + i, .disk = &disks[NR + i], .replicas = i ? NULL : inode.replicas};
+		replicas_open(&worker, &others[i]);
+	}
+	while (replicas_tick(&worker, now_ns) == now_ns)
+		;
+	for (unsigned i = 0; i < REGIONS; i++)
+		replicas_close(&others[i]);
+	while (left) {
+		uint64_t due = replicas_tick(&worker, now_ns);
+		unsigned now = 0;
+
+		for (unsigned i = 0; i < REGIONS; i++)
+			now += (i ? others[i] : inode).replicas != NULL;
+		CHECK(now < left && left - now < REGIONS / 2);
+		CHECK_EQ(due, now ? now_ns : ~0ull);
+		left = now;
+	}
+	inode.replicas = NULL;
 }
 
 static uint8_t members(unsigned slot)
@@ -863,6 +934,8 @@ static void a_node_that_lost_its_memory_is_left_out_at_once(void)
 static const struct check_test tests[] = {
 	{"regions-are-looked-at-now-and-then", regions_are_looked_at_now_and_then},
 	{"regions-are-looked-at-in-pieces", regions_are_looked_at_in_pieces},
+	{"repairs-go-on-in-pieces", repairs_go_on_in_pieces},
+	{"closed-regions-are-freed-in-pieces", closed_regions_are_freed_in_pieces},
 	{"a-write-goes-on-without-a-silent-node", a_write_goes_on_without_a_silent_node},
 	{"a-node-that-is-away-may-have-a-good-copy", a_node_that_is_away_may_have_a_good_copy},
 	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
