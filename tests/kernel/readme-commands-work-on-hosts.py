@@ -62,6 +62,12 @@ class Reader:
         zero.run("kill $(pidof qemu-system-x86_64)")
         zero.shell.until("[ -e /tmp/ended ]")
 
+    def spread(self, command, printed):
+        """It only prints what to run on which host."""
+        said = self.zero.run(printed)
+        expect("hosts=10.0.0.1:9998;10.0.0.2:9998" in said and said.count("mem-path=/dev/gvm/ram,share=on") == 2, "%s says:\n%s",
+               command, said)
+
     def table(self):
         return [
             (r"cat (/etc/gvm/cluster\.conf)", self.configuration),
@@ -70,6 +76,7 @@ class Reader:
             (r"gvm dsm create ram 8G", self.create),
             (r"gvm dsm join ram", self.join),
             (r"gvm dsm status", self.status),
+            (r"(gvm run .* --cpus .*) …", self.spread),
             (r"(gvm run .*qemu-system-x86_64 .*) …", self.boot),
         ]
 

@@ -34,16 +34,6 @@
 
 /* ---- words ---- */
 
-struct option_at {
-	const char *name; /* without dashes */
-	int arg;	  /* index of its argument; 0: it has none */
-};
-
-struct options {
-	unsigned count;
-	struct option_at *at; /* as many as there could be */
-};
-
 /* The option's name without its dashes (QEMU takes two as one), or NULL if it is not an option. */
 static const char *option_name(const char *arg)
 {
@@ -76,13 +66,13 @@ static int option_argument(struct run_scan *s, struct qemu_facts *facts, int i, 
 		a->args[i], a->args[i + 1], a->args[0], a->args[i]);
 }
 
-static int options_read(struct run_scan *s, struct qemu_facts *facts, struct options *o)
+static int options_read(struct run_scan *s, struct qemu_facts *facts)
 {
 	struct run_args *a = s->a;
 	int rc = 0;
 
-	o->at = calloc((size_t)a->count, sizeof(*o->at));
-	if (!o->at)
+	a->option = calloc((size_t)a->count, sizeof(*a->option)); /* as many as there could be */
+	if (!a->option)
 		return -ENOMEM;
 	for (int i = 1; i < a->count && rc >= 0; i++) {
 		const char *name = option_name(a->args[i]);
@@ -91,15 +81,16 @@ static int options_read(struct run_scan *s, struct qemu_facts *facts, struct opt
 			continue; /* a disk image */
 		rc = option_argument(s, facts, i, name);
 		if (rc >= 0)
-			o->at[o->count++] = (struct option_at){name, rc ? ++i : 0};
+			a->option[a->options++] = (struct run_option){name, i, rc ? i + 1 : 0};
+		i += rc > 0;
 	}
 	return rc < 0 ? rc : 0;
 }
 
-static bool options_have(const struct options *o, const char *name)
+static bool options_have(const struct run_args *a, const char *name)
 {
-	for (unsigned i = 0; i < o->count; i++)
-		if (!strcmp(o->at[i].name, name))
+	for (unsigned i = 0; i < a->options; i++)
+		if (!strcmp(a->option[i].name, name))
 			return true;
 	return false;
 }
@@ -107,7 +98,7 @@ static bool options_have(const struct options *o, const char *name)
 /* ---- command lines without a guest ---- */
 
 /* Options whose argument may ask for a list of what there is. */
-static bool option_asks(const struct run_args *a, const struct option_at *at)
+static bool option_asks(const struct run_args *a, const struct run_option *at)
 {
 	static const char *const asking[] = {"accel",	"audio",  "audiodev", "chardev", "cpu",
 					     "d",	"device", "display",  "drive",	 "M",
@@ -126,7 +117,7 @@ static bool option_asks(const struct run_args *a, const struct option_at *at)
 	return asks;
 }
 
-static bool machine_is_none(const struct run_args *a, const struct option_at *at)
+static bool machine_is_none(const struct run_args *a, const struct run_option *at)
 {
 	struct qemu_opts o;
 	const char *type;
@@ -142,20 +133,20 @@ static bool machine_is_none(const struct run_args *a, const struct option_at *at
 }
 
 /* QEMU is asked for its version or its abilities, as libvirt does before it starts a guest. */
-static bool is_probe(const struct run_args *a, const struct options *o)
+static bool is_probe(const struct run_args *a)
 {
 	static const char *const asking[] = {"h", "help", "version", "audio-help"};
 	bool none = false;
 
 	for (unsigned i = 0; i < sizeof(asking) / sizeof(asking[0]); i++)
-		if (options_have(o, asking[i]))
+		if (options_have(a, asking[i]))
 			return true;
-	for (unsigned i = 0; i < o->count; i++) {
-		if (option_asks(a, &o->at[i]))
+	for (unsigned i = 0; i < a->options; i++) {
+		if (option_asks(a, &a->option[i]))
 			return true;
-		none |= machine_is_none(a, &o->at[i]);
+		none |= machine_is_none(a, &a->option[i]);
 	}
-	return none && !options_have(o, "m");
+	return none && !options_have(a, "m");
 }
 
 /* ---- files of -readconfig ---- */
@@ -217,7 +208,7 @@ static int config_take(struct run_scan *s, const char *path, int arg)
 
 /* ---- */
 
-static int option_take(struct run_scan *s, const struct option_at *at)
+static int option_take(struct run_scan *s, const struct run_option *at)
 {
 	if (!at->arg)
 		return run_scan_flag(s, at->name);
@@ -383,22 +374,21 @@ static int args_copy(struct run_args *a, char *const argv[])
 
 static int args_scan(struct run_scan *s, struct qemu_facts *facts, const char *user_config)
 {
-	struct options o = {0};
-	int rc = options_read(s, facts, &o);
+	struct run_args *a = s->a;
+	int rc = options_read(s, facts);
 
 	if (!rc)
-		s->a->probe = is_probe(s->a, &o);
-	if (!rc && !s->a->probe) {
+		a->probe = is_probe(a);
+	if (!rc && !a->probe) {
 		/* before all others, so that those hold that come after it */
-		if (user_config && !options_have(&o, "no-user-config") &&
-		    !options_have(&o, "nouserconfig"))
+		if (user_config && !options_have(a, "no-user-config") &&
+		    !options_have(a, "nouserconfig"))
 			rc = config_take(s, user_config, -1);
-		for (unsigned i = 0; i < o.count && !rc; i++)
-			rc = option_take(s, &o.at[i]);
+		for (unsigned i = 0; i < a->options && !rc; i++)
+			rc = option_take(s, &a->option[i]);
 		if (!rc)
 			rc = rams_find(s, facts);
 	}
-	free(o.at);
 	return rc;
 }
 
@@ -430,6 +420,7 @@ int run_args_parse(struct run_args *a, char *const argv[], struct qemu_facts *fa
 void run_args_deinit(struct run_args *a)
 {
 	run_args_free_argv(a->args);
+	free(a->option);
 	free(a->guest);
 	for (unsigned i = 0; i < a->rams; i++) {
 		free(a->ram[i].id);

@@ -42,9 +42,17 @@ struct run_config {
 	struct qemu_config text;
 };
 
+/* An option of the command line, without a config file's. */
+struct run_option {
+	const char *name; /* without its dashes */
+	int at, arg;	  /* indices in args, of it and of its argument; arg 0: it has none */
+};
+
 struct run_args {
 	char **args; /* the command line, copied; NULL-terminated */
 	int count;
+	unsigned options;
+	struct run_option *option;
 	char *guest; /* of -name, or NULL */
 	enum run_accel accel;
 	bool probe; /* it only asks QEMU something (-version, -device help): there is no guest */

@@ -1,10 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 #include "config.h"
 
+#include "args.h"
 #include "argv.h"
+#include "qemu_ask.h"
 #include "say.h"
 
 #include <errno.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -51,5 +54,18 @@ int run_config_build(const struct run_args *a, const char *const path[], char **
 		    "too long");
 	else if (rc)
 		say("%s", strerror(-rc));
+	return rc;
+}
+
+int run_config_read(struct run_args *a, char *const argv[], bool pinning_allowed)
+{
+	struct qemu_facts facts = {.ask = qemu_ask, .qemu = argv[0]};
+	char err[RUN_ERR_TEXT], config[PATH_MAX];
+	bool configured = qemu_user_config(argv[0], config);
+	int rc = run_args_parse(a, argv, &facts, configured ? config : NULL, pinning_allowed, err);
+
+	qemu_facts_deinit(&facts);
+	if (rc)
+		say("%s", *err ? err : strerror(-rc));
 	return rc;
 }

@@ -13,12 +13,14 @@
 #include "budget.h"
 #include "child.h"
 #include "config.h"
+#include "cpus.h"
 #include "ending.h"
 #include "fast.h"
 #include "figures.h"
 #include "file.h"
 #include "gvm.h"
 #include "gvmfs/gvm_mount.h"
+#include "hosts.h"
 #include "kernel.h"
 #include "limit.h"
 #include "machine.h"
@@ -26,7 +28,6 @@
 #include "memnode/clock.h"
 #include "memnode/size.h"
 #include "mounts.h"
-#include "qemu_ask.h"
 #include "region.h"
 #include "say.h"
 #include "watch.h"
@@ -45,6 +46,8 @@
 static const char help_text[] =
 	"usage: gvm run --local SIZE|MIN..MAX|auto [OPTION ...] -- QEMU [ARGUMENT ...]\n"
 	"       gvm run [--mode kernel] --region NAME -- QEMU [ARGUMENT ...]\n"
+	"       gvm run --cpus N@HOST,N@HOST... [--region NAME] [--node N | --ssh]\n"
+	"               [--conf FILE] [--key FILE] [--port PORT] -- QEMU [ARGUMENT ...]\n"
 	"\n"
 	"Runs a QEMU command line, unmodified, with its RAM in a region: of a gvmfs\n"
 	"mount, or, in the kernel mode, one that several hosts share (gvm dsm).\n"
@@ -62,6 +65,16 @@ static const char help_text[] =
 	"  --keep         keep the region although it was not named\n"
 	"  --take-over    with --region and QEMU's -incoming: the guest of a gvm run that\n"
 	"                 still has the region goes on in this QEMU (mode fuse)\n"
+	"  --cpus LIST    how many of the guest's vCPUs run on which host: N@HOST,...;\n"
+	"                 prints the command line of each host's QEMU, a patched one; the\n"
+	"                 first has all devices. A host is a name or an address, with\n"
+	"                 :PORT if it has its own; or the number of a node of --conf\n"
+	"  --node N       run the QEMU of the N-th host, from 0, here\n"
+	"  --ssh          run all of them: on other hosts by ssh, where gvm has to be\n"
+	"  --conf FILE    the nodes of gvm dsm (default: /etc/gvm/cluster.conf)\n"
+	"  --key FILE     a secret that the QEMUs prove to each other, the same on all\n"
+	"                 hosts (default: /etc/gvm/key)\n"
+	"  --port PORT    on which the QEMUs meet (default: 9998)\n"
 	"  --help         show this text\n";
 
 struct run {
@@ -69,8 +82,8 @@ struct run {
 	enum run_mode mode;
 	const char *mount, *name;
 	bool keep, take_over;
+	struct run_hosts_options hosts; /* cpus NULL: one host */
 	char dir[PATH_MAX];
-	struct qemu_facts facts;
 	struct run_args args;
 	struct run_region region[RUN_REGIONS_MAX];
 	unsigned regions;
@@ -92,6 +105,66 @@ static int local_parse(struct run *r, const char *text)
 	return 0;
 }
 
+static bool number_parse(const char *text, unsigned long most, unsigned long *number)
+{
+	char *end;
+
+	*number = strtoul(text, &end, 10);
+	return *text >= '0' && *text <= '9' && !*end && *number <= most;
+}
+
+/* An option of --cpus. False: another one, or wrong, which has been said. */
+static bool hosts_option(struct run *r, int c)
+{
+	unsigned long number = 0;
+
+	switch (c) {
+	case 'c':
+		r->hosts.cpus = optarg;
+		return true;
+	case 'n':
+		if (!number_parse(optarg, RUN_CPUS_MAX - 1, &number)) {
+			say("--node %s: not the number of a host of --cpus, from 0", optarg);
+			return false;
+		}
+		r->hosts.node = (int)number;
+		return true;
+	case 's':
+		r->hosts.ssh = true;
+		return true;
+	case 'f':
+		r->hosts.conf = optarg;
+		return true;
+	case 'y':
+		r->hosts.key = optarg;
+		return true;
+	case 'p':
+		if (!number_parse(optarg, 65535, &number) || !number) {
+			say("--port %s: not a port", optarg);
+			return false;
+		}
+		r->hosts.port = (unsigned)number;
+		return true;
+	default:
+		return false;
+	}
+}
+
+/* Whether the options of --cpus go together; `other`: there are some of a single host's guest. */
+static bool hosts_agree(struct run *r, bool other)
+{
+	r->hosts.region = r->name;
+	if (!r->hosts.cpus)
+		say("--node, --ssh, --conf, --key and --port belong to --cpus");
+	else if (r->hosts.ssh && r->hosts.node >= 0)
+		say("--node runs one host's QEMU, and --ssh all of them");
+	else if (other)
+		say("--cpus takes --region, a region of the kernel mode, and none of --local, --mount, --keep and --take-over");
+	else
+		return true;
+	return false;
+}
+
 /* Returns the index of QEMU's name in argv, or the negated exit status - 1. */
 static int options_read(struct run *r, int argc, char **argv)
 {
@@ -100,8 +173,11 @@ static int options_read(struct run *r, int argc, char **argv)
 		{"mode", required_argument, NULL, 'o'},
 		{"region", required_argument, NULL, 'r'}, {"keep", no_argument, NULL, 'k'},
 		{"take-over", no_argument, NULL, 't'},	  {"help", no_argument, NULL, 'h'},
+		{"cpus", required_argument, NULL, 'c'},	  {"node", required_argument, NULL, 'n'},
+		{"ssh", no_argument, NULL, 's'},	  {"conf", required_argument, NULL, 'f'},
+		{"key", required_argument, NULL, 'y'},	  {"port", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0}};
-	bool local_given = false;
+	bool local_given = false, of_hosts = false;
 	int c;
 
 	optind = 1;
@@ -136,12 +212,20 @@ static int options_read(struct run *r, int argc, char **argv)
 			fputs(help_text, stdout);
 			return -1;
 		default:
-			return -1 - EXIT_USAGE;
+			if (!hosts_option(r, c))
+				return -1 - EXIT_USAGE;
+			of_hosts = true;
 		}
 	}
 	if (optind == argc) {
 		say("no QEMU command line after --");
 		return -1 - EXIT_USAGE;
+	}
+	if (of_hosts) {
+		bool other = local_given || r->mount || r->keep || r->take_over ||
+			     (r->mode != RUN_MODE_AUTO && (r->mode != RUN_MODE_KERNEL || !r->name));
+
+		return hosts_agree(r, other) ? optind : -1 - EXIT_USAGE;
 	}
 	if (r->take_over && (!r->name || (r->mode != RUN_MODE_AUTO && r->mode != RUN_MODE_FUSE))) {
 		say("--take-over needs --region, and works in mode fuse only");
@@ -488,22 +572,6 @@ static int run(struct run *r)
 	return status;
 }
 
-/* Reads QEMU's command line. 0, or a negative errno that has been said. */
-static int args_read(struct run *r, char **argv)
-{
-	char err[RUN_ERR_TEXT], config[PATH_MAX];
-	bool configured = qemu_user_config(argv[0], config);
-	int rc;
-
-	r->facts = (struct qemu_facts){.ask = qemu_ask, .qemu = argv[0]};
-	rc = run_args_parse(&r->args, argv, &r->facts, configured ? config : NULL,
-			    r->mode == RUN_MODE_UFFD, err);
-	qemu_facts_deinit(&r->facts);
-	if (rc)
-		say("%s", *err ? err : strerror(-rc));
-	return rc;
-}
-
 /* There is no guest: QEMU answers as if we were not there. */
 static int probe(char **argv)
 {
@@ -532,13 +600,15 @@ static int run_in_mount(struct run *r)
 
 int cmd_run(int argc, char **argv)
 {
-	static struct run r;
+	static struct run r = {.hosts = {.node = -1}};
 	char accel[128];
 	int first = options_read(&r, argc, argv), status;
 
 	if (first < 0)
 		return -1 - first;
-	if (args_read(&r, argv + first)) {
+	if (r.hosts.cpus)
+		return run_hosts(&r.hosts, argv + first);
+	if (run_config_read(&r.args, argv + first, r.mode == RUN_MODE_UFFD)) {
 		status = 1;
 	} else if (r.args.probe) {
 		status = probe(argv + first);

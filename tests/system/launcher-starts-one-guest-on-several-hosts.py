@@ -1,0 +1,128 @@
+#!/usr/bin/env python3
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`gvm run --cpus` prints a command line for each host: run as they are printed, they are one guest. With --ssh it runs
+all of them, and ends as the guest does, or with the first that fails. Wrong lists of hosts are refused."""
+
+import os
+import shlex
+import stat
+
+import bare
+import guest
+import lab
+from lab import expect, program
+
+# A host is another one where the address is not this host's; the last node listens at none.
+HOST0, HOST1 = "10.9.9.1", "10.9.9.2"
+RAM = "/dev/gvm/ram"  # of a region of the kernel mode, in whose place there is a file here
+SSH = '''#!/bin/sh
+[ "$*" != "${*#-T -o BatchMode=yes -- %s gvm run }" ] || exit 98
+echo "fake ssh"
+[ ! -e %s/ssh-fails ] || exit 99
+for word; do :; done
+exec sh -c "$word"
+'''
+
+
+def qemu(shared, *more):
+    return [bare.Shared.program, "-smp", "2", "-m", "16M", "-accel", "tcg,thread=multi", "-cpu", "max", "-nodefaults", "-display",
+            "none", "-bios", shared.firmware, "-device", "virtio-balloon-pci",
+            "-qmp", "unix:%s/qmp-0,server=on,wait=off" % shared.folder, *more]
+
+
+def in_file(shared):
+    return ["-object", "memory-backend-file,id=m,size=16M,mem-path=%s/ram,share=on" % shared.folder, "-machine",
+            "memory-backend=m"]
+
+
+def gvm_run(cpus, key, *options):
+    return [program("gvm"), "run", "--cpus", cpus, "--key", key, *options, "--"]
+
+
+def ends(shared, status=0):
+    """The guest works, and is switched off by the other host's vCPU."""
+    shared.up()
+    shared.works()
+    shared.order(bare.OFF, 1)
+    for process in shared.processes.values():
+        expect(process.wait(10) == status, "%s: status %s: %s", process.name, process.popen.returncode, process.log())
+    shared.end()
+
+
+def printed(l, key):
+    shared = bare.Bare(l, [0, 1])
+    lines = l.run(*gvm_run("1@127.0.0.1:7001,1@127.0.0.1:7002", key, "--region", "ram"), *qemu(shared, "-S")).splitlines()
+    lines = [line for line in lines if not line.startswith("#")]
+    expect(len(lines) == 2 and all(line.count(RAM) == 1 for line in lines), "it prints %s", lines)
+    for node, line in enumerate(lines):
+        shared.processes[node] = l.start("node%d" % node, "sh", "-c", "exec " + line.replace(RAM, shared.folder + "/ram"))
+    lab.wait_for("node 0 has a monitor", lambda: os.path.exists(shared.folder + "/qmp-0"))
+    shared.monitor(0).do("cont")
+    ends(shared)
+
+
+def by_ssh(l, key):
+    path = l.path("ssh")
+    with open(path, "w") as f:
+        f.write(SSH % (HOST1, os.path.dirname(path)))
+    os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
+    env = {"PATH": "%s:%s:%s" % (os.path.dirname(path), os.path.dirname(program("gvm")), os.environ["PATH"])}
+    l.run("ip", "address", "add", HOST0 + "/32", "dev", "lo")
+    cpus = "1@%s,1@%s" % (HOST0, HOST1)
+
+    shared = bare.Bare(l, [0, 1])
+    shared.processes[0] = l.start("all", *gvm_run(cpus, key, "--ssh"), *qemu(shared, *in_file(shared)), env=env)
+    ends(shared)
+
+    with open(l.path("ssh-fails"), "w"):
+        pass
+    shared = bare.Bare(l, [0, 1])
+    process = l.start("fails", *gvm_run(cpus, key, "--ssh"), *qemu(shared, *in_file(shared)), env=env)
+    expect(process.wait(40) not in (0, 98), "status %s", process.popen.returncode)
+    expect("node 1, %s: ended with status 99" % HOST1 in process.log(), "it says %s", process.log())
+
+
+def refused(l, reason, status, *command):
+    process = l.start("refused", program("gvm"), "run", *command)
+    expect(process.wait(20) == status and reason in process.log(), "%s: %s: %s", reason, process.popen.returncode, process.log())
+
+
+def refuses(l, key):
+    conf = l.path("cluster.conf")
+    with open(conf, "w") as f:
+        f.write("0 10.0.0.1:9999 cpu,mem\n1 10.0.0.2:9999 cpu\n2 10.0.0.3:9999 mem\n")
+    line = ["--", "qemu-system-x86_64", "-smp", "2", "-m", "1G"]
+    region = ["--region", "ram", "--conf", conf]
+    said = l.run(program("gvm"), "run", *region, "--cpus", "1@0,1@1", "--port", "77", *line)
+    expect("10.0.0.1:77;10.0.0.2:77" in said and "1 10.0.0.2" not in said, "it says %s", said)
+    words = shlex.split(said.splitlines()[-1])
+    expect("-nodefaults" in words and "file=/etc/gvm/key" in " ".join(words), "it says %s", said)
+    refused(l, "has no node 7", 1, *region, "--cpus", "1@0,1@7", *line)
+    refused(l, "lends memory alone", 1, *region, "--cpus", "1@0,1@2", *line)
+    refused(l, "--cpus 1@no.such.host.invalid: ", 1, *region, "--cpus", "1@10.0.0.1,1@no.such.host.invalid", *line)
+    refused(l, "neither a host's name nor an address", 1, *region, "--cpus", "1@10.0.0.1,1@10.0.0.2:x", *line)
+    refused(l, "are both 10.0.0.1:9998", 1, *region, "--cpus", "1@0,1@10.0.0.1", *line)
+    refused(l, "cannot reach", 1, *region, "--cpus", "1@127.0.0.1,1@10.0.0.2", *line)
+    refused(l, "--cpus has 3 vCPUs, and -smp has 2", 1, *region, "--cpus", "1@0,2@1", *line)
+    refused(l, "one host needs no --cpus", 1, *region, "--cpus", "2@0", *line)
+    refused(l, "--cpus has nodes 0 to 1", 1, *region, "--cpus", "1@0,1@1", "--node", "2", *line)
+    refused(l, "needs --region NAME", 1, "--cpus", "1@10.0.0.1,1@10.0.0.2", *line)
+    refused(l, "belong to --cpus", 2, *region, *line)
+    refused(l, "none of --local", 2, *region, "--cpus", "1@0,1@1", "--local", "1G", *line)
+    refused(l, "and --ssh all of them", 2, *region, "--cpus", "1@0,1@1", "--node", "1", "--ssh", *line)
+
+
+def test(l):
+    key = l.path("key")
+    with open(key, "w") as f:
+        f.write(bare.KEY)
+    os.chmod(key, 0o600)
+    bare.Shared.program = bare.Shared.program or guest.patched()
+    refuses(l, key)
+    l.log("refused")
+    printed(l, key)
+    l.log("printed")
+    by_ssh(l, key)
+
+
+lab.main(test)
