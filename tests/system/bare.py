@@ -71,10 +71,10 @@ class Shared:
     def kill(self, node):
         self.processes[node].signal(9)
 
-    def lost(self, node, pattern):
+    def lost(self, node, pattern, seconds=3):
         """That node's QEMU ends, because another one did."""
         process = self.processes[node]
-        status = process.wait(3)
+        status = process.wait(seconds)
         said = [line for line in process.log().splitlines() if line.startswith("gvm:")]
         expect(status == 125 and len(said) == 1 and pattern in said[0], "node %d: status %s, and it says %s", node,
                status, process.log())

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A guest's vCPUs in two QEMUs: whichever is started first, they find each other. Either of them killed ends the other,
-with one sentence and the status 125. What cannot be done is refused with its reason."""
+with one sentence and the status 125; so does one that hangs. What cannot be done is refused with its reason."""
+
+import signal
 
 import bare
 import lab
@@ -18,6 +20,27 @@ def killed(l, first, victim):
     shared.kill(victim)
     shared.lost(1 - victim, "gvm: node %d closed the connection; the guest had vCPUs there and ends" % victim)
     shared.end()
+
+
+def hangs(l):
+    """A node that stands still is lost to the other one, as soon as it was silent for as long as the protocol says; and
+    when it goes on, the other one is lost to it. Both cases at a time."""
+    guests = []
+    for victim in (0, 1):
+        shared = bare.Bare(l, [0, 1])
+        for node in (0, 1):
+            shared.start(node)
+        shared.up()
+        shared.works()
+        shared.processes[victim].signal(signal.SIGSTOP)
+        guests.append((shared, victim))
+    for shared, victim in guests:
+        # It was silent, or has read nothing; the other one finds out either first.
+        shared.lost(1 - victim, " for 5000 ms; the guest had vCPUs there and ends", 20)
+    for shared, victim in guests:
+        shared.processes[victim].signal(signal.SIGCONT)
+        shared.lost(victim, "gvm: node %d closed the connection; the guest had vCPUs there and ends" % (1 - victim), 20)
+        shared.end()
 
 
 def refused(l, reason, node, *more, **other):
@@ -61,6 +84,8 @@ def test(l):
         killed(l, victim, victim)
         killed(l, 1 - victim, victim)
     l.log("killed")
+    hangs(l)
+    l.log("hung")
     refused(l, "cannot be plugged in", 0, "-m", "16M,slots=2,maxmem=64M")
     refused(l, "cannot be plugged in", 0, "-smp", "2,maxcpus=3")
     refused(l, "the guest has 3 vCPUs, and cpus= has 2", 0, "-smp", "3")
