@@ -21,6 +21,7 @@
 #include "sysemu/sysemu.h"
 #include "exec/cpu-common.h"
 
+#include "addr.h"
 #include "vcpu_io.h"
 #include "vcpu_irq.h"
 #include "vcpu_irq_kvm.h"
@@ -166,27 +167,17 @@ static void leaving(Notifier *notifier, void *data)
     vcpu_life_leaving();
 }
 
-/* "unix:/path" or "10.0.0.1:9999" */
-static bool addr_of(const char *text, struct vcpu_addr *addr)
+/* "unix:/path", or an address or a host's name, with a port. */
+static bool addr_of(const char *text, struct vcpu_addr *to, const char **why)
 {
-    struct sockaddr_in *in = (struct sockaddr_in *)&addr->sa;
-    g_autofree char *host = g_strdup(text);
-    char *colon = strrchr(host, ':');
-    unsigned long port;
+    struct addr addr;
 
+    *why = "neither an address nor a host's name, with a port";
     if (g_str_has_prefix(text, "unix:")) {
-        return !vcpu_addr_unix(text + strlen("unix:"), addr);
+        return !vcpu_addr_unix(text + strlen("unix:"), to);
     }
-    if (!colon) {
-        return false;
-    }
-    *colon = 0;
-    port = strtoul(colon + 1, NULL, 10);
-    memset(addr, 0, sizeof(*addr));
-    in->sin_family = AF_INET;
-    in->sin_port = htons(port);
-    addr->bytes = sizeof(*in);
-    return port && port < 65536 && inet_pton(AF_INET, host, &in->sin_addr) == 1;
+    memset(to, 0, sizeof(*to));
+    return strchr(text, ':') && !addr_parse(text, &addr) && !addr_resolve(&addr, &to->sa, &to->bytes, why);
 }
 
 static void vcpus_complete(UserCreatable *uc, Error **errp)
@@ -194,6 +185,7 @@ static void vcpus_complete(UserCreatable *uc, Error **errp)
     DsmVcpus *v = DSM_VCPUS(uc);
     char error[VCPU_MAP_ERROR_BYTES];
     g_auto(GStrv) hosts = NULL;
+    const char *why;
 
     if (vcpu_place) {
         error_setg(errp, "there can be one dsm-vcpus only");
@@ -220,8 +212,8 @@ static void vcpus_complete(UserCreatable *uc, Error **errp)
     }
     v->addrs = g_new0(struct vcpu_addr, v->map.nodes);
     for (unsigned i = 0; i < v->map.nodes; i++) {
-        if (!addr_of(hosts[i], &v->addrs[i])) {
-            error_setg(errp, "hosts=: '%s' is no address", hosts[i]);
+        if (!addr_of(hosts[i], &v->addrs[i], &why)) {
+            error_setg(errp, "hosts=: '%s': %s", hosts[i], why);
             return;
         }
     }

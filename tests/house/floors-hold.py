@@ -75,7 +75,7 @@ FLOORS = {
     "qemu": [
         "dsm_calls dsm_attach", "dsm_backend", "preload",
         "vcpu_wire vcpu_socket vcpu_clock", "vcpu_map vcpu_seal vcpu_antenna", "vcpu_place vcpu_link", "vcpu_peer", "vcpu_router",
-        "vcpu_io vcpu_irq vcpu_machine vcpu_life", "vcpu_irq_kvm", "vcpu_node",
+        "vcpu_io vcpu_irq vcpu_machine vcpu_life vcpu_info", "vcpu_irq_kvm", "vcpu_node vcpu_manual",
     ],
     "tools": [
         "gvm.h", "say fsstats meminfo mounts program memcg_hold node_figures utf8", "json_out xml", "waits",
@@ -109,7 +109,7 @@ OTHERS = {
     "memnode/client": ["memnode"],
     "memnode/daemon": ["memnode"],
     "gvmfs": ["memnode"],
-    "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi", "memnode/hkdf"],
+    "qemu": ["gvmfs/gvm_attach", "gvmfs/gvm_mount", "kmod/uapi", "memnode/addr", "memnode/gvm_client", "memnode/hkdf"],
     "tools": ["memnode", "gvmfs/gvm_attach", "gvmfs/gvm_mount", "gvmfs/gvm_upgrade", "gvmfs/state/core", "gvmfs/state/latency",
               "gvmfs/state/record", "kmod/uapi"],
     "tools/heap": [],

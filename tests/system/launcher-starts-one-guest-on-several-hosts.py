@@ -1,9 +1,11 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`gvm run --cpus` prints a command line for each host: run as they are printed, they are one guest. With --ssh it runs
-all of them, and ends as the guest does, or with the first that fails. Wrong lists of hosts are refused."""
+all of them, and ends as the guest does, or with the first that fails. Wrong lists of hosts are refused. The options of the
+manual, -giantvm-id, -giantvm-conf and -giantvm-roles, say the same to QEMU; whose monitor tells what the QEMUs said."""
 
 import os
+import re
 import shlex
 import stat
 
@@ -82,6 +84,30 @@ def by_ssh(l, key):
     expect("node 1, %s: ended with status 99" % HOST1 in process.log(), "it says %s", process.log())
 
 
+def tells(shared, node, *what):
+    said = shared.monitor(node).do("human-monitor-command", **{"command-line": "info vcpus-remote"})
+    expect("this is node %d of 2 (0@0;1@1), after 0 resets" % node in said and "node %d: connected" % (1 - node) in said and
+           all(re.search(pattern, said) for pattern in what), "node %d tells:\n%s", node, said)
+
+
+def by_options(l, key):
+    """Two of the list's nodes have the role cpu. QEMU's ports are those below the list's."""
+    conf = l.path("manual.conf")
+    with open(conf, "w") as f:
+        f.write("7 127.0.0.1:7202 cpu,mem\n1 127.0.0.1:7102 cpu\n2 127.0.0.1:7302 mem\n")
+    shared = bare.Bare(l, [0, 1])
+    own = ["-machine", "smm=off,vmport=off", "-object", "secret,id=giantvm-key,file=" + key, "-giantvm-conf", conf, *in_file(shared)]
+    shared.processes[0] = l.start("node1", *qemu(shared, *own, "-giantvm-id", "1"))
+    other = [word for word in qemu(shared, *own, "-giantvm-id", "7", "-giantvm-roles", "cpu,mem") if "balloon" not in word]
+    del other[other.index("-device")]
+    shared.processes[1] = l.start("node7", *[word.replace("qmp-0", "qmp-1") for word in other])
+    shared.up()
+    shared.works()
+    tells(shared, 0, r"received .*\bIO_READ [1-9]", r"sent .*\bIO_DONE [1-9].*\bIRQ [1-9]")
+    tells(shared, 1, r"sent .*\bIO_READ [1-9]", r"received .*\bIRQ [1-9]", r"accesses +[1-9]\d* that waited, [1-9]")
+    ends(shared)
+
+
 def refused(l, reason, status, *command):
     process = l.start("refused", program("gvm"), "run", *command)
     expect(process.wait(20) == status and reason in process.log(), "%s: %s: %s", reason, process.popen.returncode, process.log())
@@ -122,6 +148,8 @@ def test(l):
     l.log("refused")
     printed(l, key)
     l.log("printed")
+    by_options(l, key)
+    l.log("by options")
     by_ssh(l, key)
 
 
