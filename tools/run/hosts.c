@@ -17,6 +17,7 @@
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
 #include "say.h"
+#include "walks.h"
 
 #include <arpa/inet.h>
 #include <errno.h>
@@ -243,11 +244,17 @@ static int print(const struct hosts *h)
 /* Becomes that node's QEMU. Returns only where that fails. */
 static int become(struct hosts *h, unsigned node)
 {
+	const char *why;
 	struct run_args a;
 	char **line;
 
 	if (run_cpus_build(&h->c, &h->args, node, h->key, &line)) {
 		say("%s", strerror(ENOMEM));
+		return 1;
+	}
+	why = h->o->region && h->args.accel == RUN_ACCEL_KVM && !h->o->force ? run_walks_write(RUN_WALKS_MODULES) : NULL;
+	if (why) {
+		say("%s", why);
 		return 1;
 	}
 	if (h->o->region) {
@@ -294,6 +301,8 @@ static char *remote_text(const struct hosts *h, unsigned node, char *const argv[
 			words[n++] = "--region";
 			words[n++] = h->o->region;
 		}
+		if (h->o->force)
+			words[n++] = "--force";
 		words[n++] = "--";
 		memcpy(words + n, argv, (size_t)count * sizeof(*words));
 		text = run_cpus_shell((char *const *)words);

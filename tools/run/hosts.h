@@ -14,7 +14,7 @@ struct run_hosts_options {
 	const char *conf, *key; /* NULL: the usual place */
 	unsigned port;	    /* where a host has none of its own; 0: the usual one */
 	int node;	    /* which of the hosts this one is; -1: none is to be run */
-	bool ssh;
+	bool ssh, force;
 };
 
 /* With QEMU's command line. The exit status; errors have been said. With `node` it becomes QEMU, and does not return. */

@@ -47,7 +47,8 @@ static const char help_text[] =
 	"usage: gvm run --local SIZE|MIN..MAX|auto [OPTION ...] -- QEMU [ARGUMENT ...]\n"
 	"       gvm run [--mode kernel] --region NAME -- QEMU [ARGUMENT ...]\n"
 	"       gvm run --cpus N@HOST,N@HOST... [--region NAME] [--node N | --ssh]\n"
-	"               [--conf FILE] [--key FILE] [--port PORT] -- QEMU [ARGUMENT ...]\n"
+	"               [--conf FILE] [--key FILE] [--port PORT] [--force]\n"
+	"               -- QEMU [ARGUMENT ...]\n"
 	"\n"
 	"Runs a QEMU command line, unmodified, with its RAM in a region: of a gvmfs\n"
 	"mount, or, in the kernel mode, one that several hosts share (gvm dsm).\n"
@@ -75,6 +76,8 @@ static const char help_text[] =
 	"  --key FILE     a secret that the QEMUs prove to each other, the same on all\n"
 	"                 hosts (default: /etc/gvm/key)\n"
 	"  --port PORT    on which the QEMUs meet (default: 9998)\n"
+	"  --force        run a QEMU here although the processor writes to page tables\n"
+	"                 as it walks them, which hosts would fight for\n"
 	"  --help         show this text\n";
 
 struct run {
@@ -132,6 +135,9 @@ static bool hosts_option(struct run *r, int c)
 	case 's':
 		r->hosts.ssh = true;
 		return true;
+	case 'F':
+		r->hosts.force = true;
+		return true;
 	case 'f':
 		r->hosts.conf = optarg;
 		return true;
@@ -155,7 +161,7 @@ static bool hosts_agree(struct run *r, bool other)
 {
 	r->hosts.region = r->name;
 	if (!r->hosts.cpus)
-		say("--node, --ssh, --conf, --key and --port belong to --cpus");
+		say("--node, --ssh, --conf, --key, --port and --force belong to --cpus");
 	else if (r->hosts.ssh && r->hosts.node >= 0)
 		say("--node runs one host's QEMU, and --ssh all of them");
 	else if (other)
@@ -175,6 +181,7 @@ static int options_read(struct run *r, int argc, char **argv)
 		{"take-over", no_argument, NULL, 't'},	  {"help", no_argument, NULL, 'h'},
 		{"cpus", required_argument, NULL, 'c'},	  {"node", required_argument, NULL, 'n'},
 		{"ssh", no_argument, NULL, 's'},	  {"conf", required_argument, NULL, 'f'},
+		{"force", no_argument, NULL, 'F'},
 		{"key", required_argument, NULL, 'y'},	  {"port", required_argument, NULL, 'p'},
 		{NULL, 0, NULL, 0}};
 	bool local_given = false, of_hosts = false;
