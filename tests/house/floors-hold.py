@@ -90,7 +90,7 @@ FLOORS = {
         "doctor/facts", "doctor/judge doctor/probe", "doctor/mend doctor/nodes", "doctor/doctor",
         "inspect/core_map inspect/page_table inspect/note inspect/progress inspect/dump inspect/monitor", "inspect/memory",
         "inspect/find inspect/census inspect/snapshot inspect/kernel", "inspect/inspect",
-        "dsm/dsm.h", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
+        "dsm/dsm.h dsm/symbols", "dsm/keys dsm/lost dsm/status", "dsm/dsm",
         "map/state", "map/draw", "map/map", "metrics/families metrics/listen metrics/page_parts", "metrics/exposition",
         "node_regions node_add node_list region_auto region_file region_list region_settle", "top/sample", "top/nodes top/sampler",
         "metrics/gather metrics/page", "metrics/metrics",

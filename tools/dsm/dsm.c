@@ -33,7 +33,7 @@ static const char help_text[] =
 	"       gvm dsm key --master FILE --conf FILE --id N\n"
 	"       gvm dsm create [--wait SECONDS] [--homes ID,...] NAME SIZE\n"
 	"       gvm dsm join [--wait SECONDS] NAME [SIZE]\n"
-	"       gvm dsm status [--json] [NAME]\n"
+	"       gvm dsm status [--json] [NAME [--symbols FILE]]\n"
 	"       gvm dsm lost NAME\n"
 	"       gvm dsm discard NAME OFFSET SIZE\n"
 	"       gvm dsm leave NAME\n"
@@ -65,11 +65,13 @@ static const char help_text[] =
 	"                  lend memory (default: four, or all)\n"
 	"  --force         lose the pages that no node takes, where one that lends memory\n"
 	"                  is gone\n"
+	"  --symbols FILE  the System.map of the guest's Linux, started with nokaslr, for\n"
+	"                  the names of what is in the pages that status NAME shows\n"
 	"  --json          status for programs\n"
 	"  --help          show this text\n";
 
 struct options {
-	const char *conf, *key, *keys, *master;
+	const char *conf, *key, *keys, *master, *symbols;
 	long id; /* -1: not given */
 	unsigned wait_ms;
 	struct giantvm_homes homes;
@@ -408,6 +410,7 @@ static int options_read(struct options *o, int argc, char **argv)
 					      {"force", no_argument, NULL, 'f'},
 					      {"open", no_argument, NULL, 'o'},
 					      {"json", no_argument, NULL, 'j'},
+					      {"symbols", required_argument, NULL, 's'},
 					      {"help", no_argument, NULL, 'h'},
 					      {NULL, 0, NULL, 0}};
 	long seconds;
@@ -450,6 +453,9 @@ static int options_read(struct options *o, int argc, char **argv)
 		case 'j':
 			o->json = true;
 			break;
+		case 's':
+			o->symbols = optarg;
+			break;
 		case 'h':
 			fputs(help_text, stdout);
 			return -1;
@@ -483,7 +489,7 @@ static int deed_do(enum deed deed, int device, const struct options *o, const ch
 	case JOIN:
 		return do_join(device, o, name, bytes);
 	case STATUS:
-		return name ? dsm_status_region(device, name, o->json) : dsm_status(device, o->json);
+		return name ? dsm_status_region(device, name, o->json, o->symbols) : dsm_status(device, o->json);
 	case LOST:
 		return dsm_lost(device, name);
 	case DISCARD:
@@ -516,6 +522,8 @@ int cmd_dsm(int argc, char **argv)
 		return usage("wrong number of arguments");
 	if (o.json && deed != STATUS)
 		return usage("--json is for status");
+	if (o.symbols && (deed != STATUS || !argc))
+		return usage("--symbols is for status NAME");
 	if (deed == UP && (!o.conf || o.id < 0))
 		return usage("up needs --conf and --id");
 	if (deed == UP && !!o.key + !!o.keys + o.open > 1)

@@ -3,15 +3,22 @@
 #include "dsm.h"
 #include "giantvm.h"
 #include "json_out.h"
+#include "memnode/file.h"
 #include "memnode/size.h"
 #include "say.h"
+#include "symbols.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <inttypes.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
 
 #define CONTENDED_SHOWN 10
+#define SYMBOLS_MAX	(64 << 20)
 
 static const char *node_roles(const struct giantvm_node *node)
 {
@@ -151,10 +158,40 @@ int dsm_status(int device, bool json)
 	return 0;
 }
 
-/* The pages that this host and others take from each other most; needs debugfs. `list` NULL: prints. */
-static void contended_show(const char *name, struct json_object *list)
+/* Says what is wrong with the file. */
+static int symbols_load(const char *path, struct symbols *s)
 {
-	char path[128], text[256];
+	int fd = open(path, O_RDONLY | O_CLOEXEC), rc = fd < 0 ? -errno : 0;
+	char *text = NULL;
+	struct stat st;
+	ssize_t n = 0;
+
+	*s = (struct symbols){0};
+	if (!rc && (fstat(fd, &st) || st.st_size > SYMBOLS_MAX))
+		rc = -EFBIG;
+	if (!rc) {
+		text = malloc((size_t)st.st_size + 1);
+		n = text ? file_read(fd, text, (size_t)st.st_size) : -ENOMEM;
+		rc = n < 0 ? (int)n : 0;
+	}
+	if (fd >= 0)
+		close(fd);
+	if (rc) {
+		free(text);
+	} else {
+		text[n] = 0;
+		rc = symbols_parse(s, text);
+	}
+	if (rc)
+		say("--symbols %s: %s", path, rc == -EINVAL ? "not a System.map with addresses (Debian's is in the package with debug "
+							      "symbols)" : strerror(-rc));
+	return rc;
+}
+
+/* The pages that this host and others take from each other most; needs debugfs. `list` NULL: prints. */
+static void contended_show(const char *name, struct json_object *list, const struct symbols *symbols)
+{
+	char path[128], text[256], names[SYMBOLS_TEXT];
 	int shown = 0;
 	FILE *f;
 
@@ -172,55 +209,65 @@ static void contended_show(const char *name, struct json_object *list)
 			continue; /* it may have been another page's */
 		if (!shown++ && !list)
 			printf("most contended pages (offset: waits and losses, at least):\n");
+		symbols_of_page(symbols, offset, names);
 		if (!list) {
-			printf("  %#14llx: %llu\n", offset, count - excess);
+			printf("  %#14llx: %llu%s%s\n", offset, count - excess, *names ? "  " : "", names);
 			continue;
 		}
 		o = json_object_new_object();
 		json_number(o, "offset_bytes", offset);
 		json_number(o, "times", count - excess);
+		if (symbols->count)
+			json_text(o, "symbols", names);
 		json_object_array_add(list, o);
 	}
 	fclose(f);
 }
 
-static struct json_object *region_json(const struct giantvm_stats *s)
+static struct json_object *region_json(const struct giantvm_stats *s, const struct symbols *symbols)
 {
 	struct json_object *o = stats_json(s), *list = json_object_new_array();
 
-	contended_show(s->name, list);
+	contended_show(s->name, list, symbols);
 	json_member(o, "contended", list);
 	return o;
 }
 
-int dsm_status_region(int device, const char *name, bool json)
+static void region_print(const struct giantvm_stats *s, const struct symbols *symbols)
 {
-	struct giantvm_stats s;
 	char size[SIZE_TEXT];
-	int rc = giantvm_stats_get(device, name, &s);
 
-	if (rc) {
-		say("status %s: %s", name, rc == -ENOENT ? "not joined on this host" : strerror(-rc));
-		return 1;
-	}
-	if (json) {
-		json_show(region_json(&s));
-		return 0;
-	}
-	printf("%s: %s, /dev/gvm/%s\n", s.name, size_text(s.size_bytes, size), s.name);
-	printf("  here          %" PRIu64 " pages (%s)\n", (uint64_t)s.resident_pages,
-	       size_text(s.resident_pages * 4096, size));
-	printf("  faults        %" PRIu64 " read, %" PRIu64 " write\n", (uint64_t)s.read_faults,
-	       (uint64_t)s.write_faults);
+	printf("%s: %s, /dev/gvm/%s\n", s->name, size_text(s->size_bytes, size), s->name);
+	printf("  here          %" PRIu64 " pages (%s)\n", (uint64_t)s->resident_pages,
+	       size_text(s->resident_pages * 4096, size));
+	printf("  faults        %" PRIu64 " read, %" PRIu64 " write\n", (uint64_t)s->read_faults,
+	       (uint64_t)s->write_faults);
 	printf("  remote        %" PRIu64 " faults waited for another node, %.1f us each\n",
-	       (uint64_t)s.remote_faults, mean_us(&s));
+	       (uint64_t)s->remote_faults, mean_us(s));
 	printf("  taken away    %" PRIu64 " pages, %" PRIu64 " more became read-only\n",
-	       (uint64_t)s.revoked_pages, (uint64_t)s.downgraded_pages);
-	printf("  evicted       %" PRIu64 " pages\n", (uint64_t)s.evicted_pages);
+	       (uint64_t)s->revoked_pages, (uint64_t)s->downgraded_pages);
+	printf("  evicted       %" PRIu64 " pages\n", (uint64_t)s->evicted_pages);
 	printf("  pins          %" PRIu64 " waits, %" PRIu64 " given up, %" PRIu64
 	       " cut off at a lease's end\n",
-	       (uint64_t)s.pin_waits, (uint64_t)s.given_up_waits, (uint64_t)s.fenced_pins);
-	printf("  lost          %" PRIu64 " pages\n", (uint64_t)s.lost_pages);
-	contended_show(s.name, NULL);
-	return 0;
+	       (uint64_t)s->pin_waits, (uint64_t)s->given_up_waits, (uint64_t)s->fenced_pins);
+	printf("  lost          %" PRIu64 " pages\n", (uint64_t)s->lost_pages);
+	contended_show(s->name, NULL, symbols);
+}
+
+int dsm_status_region(int device, const char *name, bool json, const char *file)
+{
+	struct symbols symbols = {0};
+	struct giantvm_stats s;
+	int rc = giantvm_stats_get(device, name, &s);
+
+	if (rc)
+		say("status %s: %s", name, rc == -ENOENT ? "not joined on this host" : strerror(-rc));
+	else if (file)
+		rc = symbols_load(file, &symbols);
+	if (!rc && json)
+		json_show(region_json(&s, &symbols));
+	else if (!rc)
+		region_print(&s, &symbols);
+	symbols_deinit(&symbols);
+	return rc ? 1 : 0;
 }
