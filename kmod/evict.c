@@ -196,8 +196,11 @@ static u64 lease_expiries(struct gvm_region *region)
 	return expiries;
 }
 
-/* Whether no home of a page that is left has a connection, over which it could take it. */
-static bool homes_gone(struct gvm_region *region)
+/*
+ * Whether no home of a page that is left can be reached. That a connection has ended does not mean
+ * that: the home may be well, and the next connection is on its way.
+ */
+static bool homes_gone(struct gvm_region *region, unsigned long since)
 {
 	struct gvm_peer *peer;
 	unsigned long page;
@@ -205,7 +208,7 @@ static bool homes_gone(struct gvm_region *region)
 
 	xa_for_each(&region->frames, page, frame) {
 		peer = gvm_cluster_peer(region->cluster, ivy_home(region->core, page));
-		if (peer && gvm_peer_connected(peer))
+		if (peer && !gvm_peer_unreachable(peer, since))
 			return false;
 		cond_resched();
 	}
@@ -217,7 +220,8 @@ static bool evict_stalled(struct gvm_region *region, bool forced)
 	unsigned long moved = READ_ONCE(region->evictions.moved);
 
 	return time_after(jiffies, moved + EVICT_STALLED) ||
-	       (forced && time_after(jiffies, moved + EVICT_PATIENCE) && homes_gone(region));
+	       (forced && time_after(jiffies, moved + EVICT_PATIENCE) &&
+		homes_gone(region, moved));
 }
 
 int gvm_evict_all(struct gvm_region *region, bool forced)

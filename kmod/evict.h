@@ -22,7 +22,7 @@ unsigned long gvm_evict_left(struct gvm_region *region);
  * 0: none is left.
  * -EIO: none is left, but a lease has ended meanwhile, and pages were lost with it.
  * -ETIMEDOUT: the homes have taken no page for 10 s; `forced`: or for a second, and none of them
- * has a connection.
+ * can be reached.
  * -EINTR: killed; not if `forced`.
  */
 int gvm_evict_all(struct gvm_region *region, bool forced);

@@ -343,6 +343,13 @@ void gvm_peer_transmit_later(struct gvm_peer *peer)
 	peer_transmit_in(peer, 0);
 }
 
+static void peer_failed(struct gvm_peer *peer)
+{
+	lockdep_assert_held(&peer->lock);
+	peer->failed = peer->tried;
+	peer->fails = true;
+}
+
 static void peer_connect(struct work_struct *work)
 {
 	struct gvm_peer *peer = container_of(to_delayed_work(work), struct gvm_peer, connect_work);
@@ -355,12 +362,17 @@ static void peer_connect(struct work_struct *work)
 	wanted = !peer->down && !peer->attempt &&
 		 (before ? peer->moves : !list_empty(&peer->queue));
 	peer->moves &= !wanted;
+	if (wanted)
+		peer->tried = jiffies;
 	address = peer->address;
 	spin_unlock_bh(&peer->lock);
 	if (!wanted)
 		return;
 	peer->backoff_ms = clamp(peer->backoff_ms * 2, BACKOFF_MS_MIN, BACKOFF_MS_MAX);
 	if (gvm_link_connect(peer->links, peer, &address, &link)) {
+		spin_lock_bh(&peer->lock);
+		peer_failed(peer);
+		spin_unlock_bh(&peer->lock);
 		peer_connect_soon(peer, peer->backoff_ms);
 		return;
 	}
@@ -372,6 +384,8 @@ static void peer_connect(struct work_struct *work)
 	if (peer->link == before && !peer->attempt && !peer->down && !READ_ONCE(link->closed)) {
 		peer->attempt = link;
 		gvm_link_get(link);
+	} else if (READ_ONCE(link->closed) && READ_ONCE(link->state) != LINK_UP) {
+		peer_failed(peer);
 	}
 	spin_unlock_bh(&peer->lock);
 	if (READ_ONCE(link->closed))
@@ -389,10 +403,8 @@ bool gvm_peer_accepts(struct gvm_peer *peer)
 		accepts = false;
 	} else if (peer->attempt) {
 		accepts = peer->id < peer->self;
-		if (accepts) {
-			yields = peer->attempt;
-			gvm_link_get(yields);
-		}
+		if (accepts)
+			swap(peer->attempt, yields); /* it has not failed */
 	}
 	spin_unlock_bh(&peer->lock);
 	if (yields) {
@@ -405,6 +417,16 @@ bool gvm_peer_accepts(struct gvm_peer *peer)
 bool gvm_peer_connected(struct gvm_peer *peer)
 {
 	return READ_ONCE(peer->link);
+}
+
+bool gvm_peer_unreachable(struct gvm_peer *peer, unsigned long since)
+{
+	bool unreachable;
+
+	spin_lock_bh(&peer->lock);
+	unreachable = !peer->link && peer->fails && time_after_eq(peer->failed, since);
+	spin_unlock_bh(&peer->lock);
+	return unreachable;
 }
 
 int gvm_peer_link_up(struct gvm_peer *peer, struct link *link)
@@ -424,6 +446,7 @@ int gvm_peer_link_up(struct gvm_peer *peer, struct link *link)
 		peer->attempt = NULL;
 	}
 	peer->backoff_ms = 0;
+	peer->fails = false;
 	/* Where the list has changed during the handshake it is of the old addresses. */
 	peer->moves = link->digest != peer->digest;
 	if (peer->moves)
@@ -459,8 +482,10 @@ void gvm_peer_link_down(struct gvm_peer *peer, struct link *link)
 	spin_lock_bh(&peer->lock);
 	if (peer->link == link)
 		swap(peer->link, released[0]);
-	if (peer->attempt == link)
+	if (peer->attempt == link) {
 		swap(peer->attempt, released[1]);
+		peer_failed(peer);
+	}
 	waits = !list_empty(&peer->queue);
 	/* Under the lock: not after gvm_peer_shutdown(), behind which the peer may be freed. */
 	if (peer->moves && peer->link && !peer->down)

@@ -54,6 +54,9 @@ struct gvm_peer {
 	struct link *attempt; /* outgoing, in its handshake; under lock; holds a reference */
 	bool down; /* no connections; under lock */
 	bool moves; /* makes a connection though one is up: of other addresses; under lock */
+	/* when the last attempt began, and the last one that came to nothing; under lock */
+	unsigned long tried, failed;
+	bool fails; /* since a connection was up the last time, an attempt has; under lock */
 
 	/* taken around lock; one sender at a time, so that messages stay in order */
 	struct mutex transmit;
@@ -113,6 +116,11 @@ void gvm_peer_transmit_later(struct gvm_peer *peer);
 bool gvm_peer_accepts(struct gvm_peer *peer);
 /* Whether a connection is ready for messages. */
 bool gvm_peer_connected(struct gvm_peer *peer);
+/*
+ * Whether no connection is up, and an attempt to make one has failed that began at `since` (in
+ * jiffies) or later. A peer that stands still for less than a handshake's time lets none fail.
+ */
+bool gvm_peer_unreachable(struct gvm_peer *peer, unsigned long since);
 /*
  * A link to the peer is up, and replaces the former one, which has ended on return. -ESHUTDOWN: the
  * node is going down. Sleeps.

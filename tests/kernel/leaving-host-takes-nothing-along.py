@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A host that owns far more pages than a connection has room for leaves, and every one of them is at its
 home. Nobody then waits for it, where it only had copies, nor is told that it was lost. While it is cut off it
-does not leave, and says so; and answers other calls meanwhile."""
+does not leave, and says so; and answers other calls meanwhile. Nor does it give its pages up because it was cut off
+for a moment."""
 
 from cluster import Cluster, expect, lab, main
 
@@ -41,9 +42,29 @@ def asked_while_it_leaves(cluster, share, first):
     return not command
 
 
+def goes_down(l, cluster):
+    """Told to lose what nobody takes, and cut off for a moment, with another connection to be made: the home of its pages
+    is well all the same. How long it was cut off, by its clock, and what the home then says of the pages."""
+    zero, two = cluster.nodes[0], cluster.nodes[2]
+    two.run("gvm dsm up --conf /tmp/cluster.conf --id {id} --key /tmp/key; gvm dsm join brief")
+    two.run("share /dev/gvm/brief {id} 3 fill 0 %d 5" % CUT_PAGES)
+    cluster.network("break 2")
+    two.begin("gvm dsm down --force")
+    said = two.second.run("until netstat -tn | grep 'SYN_SENT'; do sleep 0.1; done > /dev/null; cat /proc/uptime; "
+                          "sleep 1.5")
+    cluster.network("heal 2")
+    two.answer()
+    ended = two.run("cat /proc/uptime")
+    seconds = float(ended.split()[0]) - float(said.split()[0])
+    checked = zero.run("share /dev/gvm/brief {id} 3 check 0 %d 5 || { gvm dsm discard brief 0 1M; false; }" % CUT_PAGES, status=None)
+    l.log("went down after %.1f s: %s", seconds, checked)
+    return seconds, checked
+
+
 def test(l):
     cluster = Cluster(l, 3, memory="512M", roles="mmc", parameters="hold_us=0")
     cluster.join("ram", KIB)
+    cluster.nodes[0].run("gvm dsm create --homes 0 brief 1M")
     homes, two = cluster.nodes[:2], cluster.nodes[2]
     share = "share /dev/gvm/ram {id} 1 "
     two.run(share + "fill 0 %d 7" % PAGES, seconds=120)
@@ -68,6 +89,9 @@ def test(l):
     pages = iter(range(0, PAGES, CUT_PAGES))
     lab.wait_for("a host that is asked while it leaves", lambda: asked_while_it_leaves(cluster, share, next(pages)), SECONDS)
     two.run("gvm dsm leave ram")
+    seconds, said = lab.in_its_time(lambda: goes_down(l, cluster), lambda found: "right" in found[1])
+    expect("right" in said, "a host that was cut off for a moment while it went down, which took %.1f s, took pages along: %s",
+           seconds, said)
     cluster.close()
 
 

@@ -10,10 +10,13 @@
  *
  *     drop PERCENT | repeat PERCENT | reorder PERCENT | delay MICROSECONDS
  *     cut PORT | heal PORT      nothing goes into or comes out of the port | again it does
+ *     break PORT                a TCP connection of the port ends: the next segment that goes to it is a reset;
+ *                               then it is cut, so that only one end knows
  *
  * Frames wait in one list, ordered by when they are due; a reordered one is due up to 2 ms later.
  */
 #include <errno.h>
+#include <netinet/in.h>
 #include <poll.h>
 #include <stdbool.h>
 #include <stdint.h>
@@ -29,6 +32,12 @@
 #define FRAME_BYTES_MAX 9216
 #define WAITING_MAX 16384
 #define REORDER_NS_MAX 2000000
+#define ETHERNET_BYTES 14
+#define TCP_BYTES 20
+#define TCP_FLAGS 13 /* where they are in the header */
+#define TCP_SUM 16
+#define TCP_RST 4
+#define TCP_SYN 2
 
 struct frame {
 	struct frame *next;
@@ -42,7 +51,7 @@ static struct port {
 	int fd;
 	struct sockaddr_un guest;
 	unsigned char mac[6];
-	bool cut;
+	bool cut, breaks;
 } ports[PORTS_MAX];
 
 static int nr_ports;
@@ -98,12 +107,34 @@ static void frame_queue(int port, const void *data, size_t bytes, uint64_t due_n
 	nr_waiting++;
 }
 
-static void frame_forward(int port, const void *data, size_t bytes)
+/* Makes a TCP segment over IPv4 a reset; false: the frame is none. */
+static bool segment_reset(unsigned char *data, size_t bytes)
+{
+	unsigned char *ip = data + ETHERNET_BYTES, *tcp = ip + (ip[0] & 0xf) * 4;
+	uint32_t sum;
+
+	if (bytes < (size_t)(tcp - data) + TCP_BYTES || data[12] != 8 || data[13] || ip[9] != IPPROTO_TCP ||
+	    tcp[TCP_FLAGS] & (TCP_RST | TCP_SYN))
+		return false;
+	tcp[TCP_FLAGS] |= TCP_RST;
+	/* RFC 1624: what the sum lacks now. */
+	sum = 0xffffu - (tcp[TCP_SUM] << 8 | tcp[TCP_SUM + 1]) + TCP_RST;
+	sum = 0xffffu - ((sum & 0xffff) + (sum >> 16));
+	tcp[TCP_SUM] = (unsigned char)(sum >> 8);
+	tcp[TCP_SUM + 1] = (unsigned char)sum;
+	return true;
+}
+
+static void frame_forward(int port, void *data, size_t bytes)
 {
 	int copies = 1 + happens(repeat_percent);
 
 	if (ports[port].cut || happens(drop_percent))
 		return;
+	if (ports[port].breaks && segment_reset(data, bytes)) {
+		ports[port].breaks = false;
+		ports[port].cut = true;
+	}
 	while (copies--) {
 		uint64_t wait_ns = delay_ns;
 
@@ -173,6 +204,8 @@ static void control_receive(int fd)
 		delay_ns = value * 1000;
 	else if ((!strcmp(word, "cut") || !strcmp(word, "heal")) && value >= 0 && value < nr_ports)
 		ports[(int)value].cut = word[0] == 'c';
+	else if (!strcmp(word, "break") && value >= 0 && value < nr_ports)
+		ports[(int)value].breaks = true;
 	else
 		fprintf(stderr, "switch: what is '%s'?\n", line);
 }
