@@ -830,26 +830,54 @@ static void an_old_era_ends_with_its_frames_and_calls(void)
 
 /* ---- how it begins and ends ---- */
 
-static void a_node_with_another_key_is_told_and_lost_at_last(void)
+/* False: the nodes' time was over before they had met, as on a machine that stands still for so long. */
+static bool a_node_with_another_key_is_told(unsigned start_ms)
 {
+	char whys[2][LOST_BYTES];
 	struct vcpu_router_conf conf;
 	struct node a, b;
+	bool met;
 
 	world("0@0;1@1");
 	conf = conf_of(&a, 0);
-	conf.start_ms = 3000;
+	conf.start_ms = start_ms;
 	node_start(&a, &conf);
 	conf = conf_of(&b, 1);
-	conf.start_ms = 3000;
+	conf.start_ms = start_ms;
 	conf.key = "another key than the others have";
 	node_start(&b, &conf);
-	why_is(&a, "node 1 did not come up within 3000 ms: node 1 has another key than node 0");
-	why_is(&b, "node 0 did not come up within 3000 ms: "
-		   "node 0 refuses: node 1 has another key than node 0");
-	CHECK_EQ(a.notes, 1); /* not once for each attempt */
-	CHECK_EQ(b.notes, 1);
+	WAIT_FOR(a.lost && b.lost);
+	snprintf(whys[0], LOST_BYTES,
+		 "node 1 did not come up within %u ms: node 1 has another key than node 0",
+		 start_ms);
+	snprintf(whys[1], LOST_BYTES,
+		 "node 0 did not come up within %u ms: "
+		 "node 0 refuses: node 1 has another key than node 0",
+		 start_ms);
+	pthread_mutex_lock(&a.lock);
+	pthread_mutex_lock(&b.lock);
+	met = strchr(a.why, ':') && strchr(b.why, ':');
+	pthread_mutex_unlock(&b.lock);
+	pthread_mutex_unlock(&a.lock);
+	if (met) {
+		why_is(&a, whys[0]);
+		why_is(&b, whys[1]);
+		CHECK_EQ(a.notes, 1); /* not once for each attempt */
+		CHECK_EQ(b.notes, 1);
+	}
 	node_end(&a);
 	node_end(&b);
+	return met;
+}
+
+static void a_node_with_another_key_is_told_and_lost_at_last(void)
+{
+	unsigned start_ms = 1000;
+
+	while (!a_node_with_another_key_is_told(start_ms)) {
+		CHECK(start_ms < 20000);
+		start_ms *= 3;
+	}
 }
 
 static void a_node_that_does_not_come_is_lost(void)
