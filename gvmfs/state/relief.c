@@ -12,9 +12,10 @@
 #include <time.h>
 #include <unistd.h>
 
-#define LOOK_MS	   1
+#define LOOK_MS	   1 /* between two looks, where a call is in flight; else it becomes longer, to: */
+#define LOOK_MS_MAX 4 /* each look takes a CPU that a fault may be waiting for */
 #define RUN_NS	   2000000ull /* of CPU time in one call: only a client can make one that long */
-#define LOOKS_IDLE 300 /* looks that find no new call, before the spare sleeps */
+#define LOOKS_IDLE 75 /* looks that find no new call, before the spare sleeps */
 
 /* rl->call: a number in steps of CALL_STEP, and flags. */
 #define CALL_WAITS 1u /* the call is in flight */
@@ -201,6 +202,7 @@ static void spare_wait(struct relief *rl)
 	int state_fd = -1; /* of the front; opened early, since later there may be no free descriptor */
 	uint64_t before = 0, since_ns = 0, count;
 	unsigned idle = 0;
+	int look_ms = LOOK_MS;
 
 	for (;;) {
 		bool asleep = idle >= LOOKS_IDLE;
@@ -217,8 +219,9 @@ static void spare_wait(struct relief *rl)
 		if (call != before)
 			since_ns = relief_cpu_ns(rl);
 		idle = call == before && !call_is_fronts(call) ? idle + 1 : 0;
+		look_ms = call_is_fronts(call) ? LOOK_MS : look_ms < LOOK_MS_MAX ? 2 * look_ms : LOOK_MS_MAX;
 		before = call;
-		poll(&p, 1, asleep && idle ? -1 : LOOK_MS);
+		poll(&p, 1, asleep && idle ? -1 : look_ms);
 		if (p.revents && read(rl->kick_fd, &count, sizeof(count)) > 0)
 			idle = 0;
 	}

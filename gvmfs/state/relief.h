@@ -7,8 +7,8 @@
  * through all mappings of the page, and a client can have hundreds of thousands. Whether a call
  * will be held up cannot be known beforehand, and a thread for each region that made these calls would
  * cost each fault two wake-ups. So the front thread makes the calls itself, between relief_begin()
- * and relief_end(), which cost an atomic operation each. While there are calls, a spare thread looks each
- * millisecond. If the same call is still blocked, or has run for two milliseconds (of the thread's own CPU time: a
+ * and relief_end(), which cost an atomic operation each. While there are calls, a spare thread looks every few
+ * milliseconds, and again after one if a call is in flight. If the same call is still blocked, or has run for two milliseconds (of the thread's own CPU time: a
  * front that waits for a CPU is not held up), it takes the role: it is the front thread from then on, with a new
  * spare. The old front finds that out when its call returns. It finishes the turn of that one region
  * and from then on serves that region (uffd/apart.h), so that later calls into that client's memory do not block the
