@@ -32,6 +32,11 @@ def test(l):
     for node in cluster.nodes:
         contended = node.run("cat /sys/kernel/debug/giantvm/ram/contended").splitlines()
         expect(len(contended) > 1, "node %d shows no contended page", node.id)
+    # As if a guest's Linux had a name for the first megabyte, where all of the region is.
+    node.run("printf 'ffffffff80000000 T first\\nffffffff80100000 T last\\n' > /map")
+    said = node.run("gvm dsm status ram --symbols /map").partition("contended")[2].strip().splitlines()[1:]
+    expect(said and all(line.endswith("  first") for line in said), "by symbol it says %s", said)
+    for node in cluster.nodes:
         l.log("%s", node.run("grep -E 'fault|pin|retr' /sys/kernel/debug/giantvm/ram/stats"))
     cluster.close()
 
