@@ -198,6 +198,7 @@ static void what_is_owed_meanwhile_is_found(void)
 	disk[0].room_owed = 1;
 	sizes_owe(&worker);
 	look(&due);
+	CHECK_EQ(due, now + S);
 	now = due;
 	look(&due);
 	CHECK(!disk[0].room_owed && trims == 1);
