@@ -44,6 +44,9 @@ BY_TURNS = {"tcg": "tcg,thread=single", "kvm": "kvm"}
 CPUS = "GVM_GUEST_CPUS"
 # What QEMU 7.2 makes of CMPXCHG16B is wrong at times; 6.12 uses it wherever it allocates.
 EMULATED = {"backports": "max,-cx16", "newest": "max,-cx16"}
+# A host of a busy machine may stand still for longer than the module's ten seconds; nothing is to be lost with it but in a
+# test of that.
+PATIENT = "lease_ms=60000"
 ROLES = {"c": "cpu", "m": "mem", "b": "cpu,mem"}
 
 
@@ -201,7 +204,7 @@ def image_of(kind, inner, arguments):
 
 
 class Cluster:
-    def __init__(self, l, nodes, memory="192M", parameters="", roles=None,
+    def __init__(self, l, nodes, memory="192M", parameters=PATIENT, roles=None,
                  key="the key of this test", options=None, up=True, inner=False, cpus=1,
                  by_turns=False, kernels=None, built=()):
         """`built`: arguments of make for the module, where the kernel is Debian's own ("cloud")."""
