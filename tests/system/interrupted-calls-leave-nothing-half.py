@@ -134,13 +134,12 @@ def is_whole(l, mount):
 
 def is_whole_now(l, mount):
     """What goes on without its caller may come between."""
-    time.sleep(3)
     try:
         is_whole(l, mount)
         return True
     except (FileExistsError, FileNotFoundError) as why:
         l.log("once more, since: %s", why)
-        return False
+        return False  # what is half for good is so each time
 
 
 CALLER = """import mmap, os, signal, sys
@@ -208,11 +207,9 @@ def test(l):
 
     wait_for("names can be changed", lambda: is_changeable(mount), 30, 0.3)
     signals_end_calls(l, mount, far)
-    expect(lab.in_its_time(lambda: is_whole_now(l, mount), bool), "what goes on without its caller does not end")
-    names = sorted(os.listdir(mount.path))
+    wait_for("what goes on without its caller to end", lambda: is_whole_now(l, mount))
     other = Mount(l, [near, far], name="other")
-    expect(sorted(os.listdir(other.path)) == names, "another mount shows %s, not %s",
-           os.listdir(other.path), names)
+    wait_for("another mount to show the same", lambda: sorted(os.listdir(other.path)) == sorted(os.listdir(mount.path)))
     mount.unmount()
     is_whole(l, other)
     looks_are_of_a_process_apart(l, Node(l, "128M", name="lone"))
