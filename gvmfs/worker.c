@@ -302,15 +302,32 @@ static const struct region_events region_events = {
 };
 
 /* The key is the one that the supervisor read: its pages come to no child by accident. */
-static int sealer_begin(struct worker *w)
+static int sealers_begin(struct worker *w, struct sealer **beside)
 {
 	const struct sealing *s = w->opts->sealing;
 	uint64_t id = 0;
-	int r = seal_key_id(s->key, s->bytes, &id);
+	int r = s ? seal_key_id(s->key, s->bytes, &id) : 0;
 
-	if (!r && id != w->journal->super->seal_id)
-		r = -EKEYREJECTED;
-	return r ? r : sealer_create(s->key, s->bytes, &w->sealer);
+	if (!s || r)
+		return r;
+	if (id != w->journal->super->seal_id)
+		return -EKEYREJECTED;
+	r = sealer_create(s->key, s->bytes, &w->sealer);
+	return r ? r : sealer_create(s->key, s->bytes, beside);
+}
+
+/* What decodes, and opens, chunks. */
+static int decoders_begin(struct worker *w)
+{
+	struct sealer *beside = NULL;
+	int r = sealers_begin(w, &beside);
+
+	if (r)
+		return r;
+	w->codec = chunk_codec_create();
+	if (!w->codec)
+		return -ENOMEM;
+	return unpack_init(w->unpack, &(struct unpack_means){ .codec = w->codec, .sealer = w->sealer }, beside);
 }
 
 /* A predecessor's. */
@@ -335,12 +352,7 @@ static int worker_init(struct worker *w)
 	    (r = jobs_init(w->jobs, w->opts, w->journal->super->client)) < 0 ||
 	    (r = residents_init(w)) < 0)
 		return r;
-	w->codec = chunk_codec_create();
-	if (!w->codec)
-		return -ENOMEM;
-	if ((r = unpack_init(w->unpack, w->codec)) < 0)
-		return r;
-	if (w->opts->sealing && (r = sealer_begin(w)) < 0)
+	if ((r = decoders_begin(w)) < 0)
 		return r;
 	w->residents->on_close = front_fast_path_ended;
 	fetches_init(w->fetches);

@@ -436,22 +436,42 @@ static bool versions_fit(const struct chunk_head *head, uint64_t version)
 	return true;
 }
 
+uint32_t seal_zero_pages(const struct chunk_head *head, uint32_t zero_pages)
+{
+	return zero_pages & ~chunk_pages_of_blocks(head->block_shift,
+						   chunk_blocks_complete(head->block_shift, head->zero_map) &
+							   ~head->block_mask);
+}
+
+int seal_judge(const struct chunk_head *head, uint64_t version, const struct seal_known *known, uint32_t zero_pages)
+{
+	uint32_t listed = chunk_pages_of_blocks(head->block_shift, head->block_mask);
+
+	zero_pages = seal_zero_pages(head, zero_pages);
+	if ((!head->sealed && head->block_mask) ||
+	    !versions_fit(head, version) || !pages_are_known(head, known, listed | (head->zero_map & zero_pages)))
+		return -EBADMSG;
+	return 0;
+}
+
+int seal_open(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+	      const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid)
+{
+	struct under_way u = {.s = s, .region = region, .chunk = chunk};
+
+	if (!s->secret->alive)
+		return -EIO;
+	if (!head->sealed && head->block_mask)
+		return -EBADMSG;
+	return chunk_decode_with(c, head, body, block_open, &u, seal_zero_pages(head, zero_pages), chunk_data, valid);
+}
+
 int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head,
 		const uint8_t *body, const struct gvm_id *region, uint64_t chunk, uint64_t version,
 		const struct seal_known *known, uint32_t zero_pages, uint8_t *chunk_data,
 		uint32_t *valid)
 {
-	struct under_way u = {.s = s, .region = region, .chunk = chunk, .version = version};
-	uint32_t listed = chunk_pages_of_blocks(head->block_shift, head->block_mask);
+	int error = s->secret->alive ? seal_judge(head, version, known, zero_pages) : -EIO;
 
-	if (!s->secret->alive)
-		return -EIO;
-	/* Zero pages of a block that is still to come are the block's to tell. */
-	zero_pages &= ~chunk_pages_of_blocks(head->block_shift,
-					     chunk_blocks_complete(head->block_shift, head->zero_map) &
-						     ~head->block_mask);
-	if ((!head->sealed && head->block_mask) ||
-	    !versions_fit(head, version) || !pages_are_known(head, known, listed | (head->zero_map & zero_pages)))
-		return -EBADMSG;
-	return chunk_decode_with(c, head, body, block_open, &u, zero_pages, chunk_data, valid);
+	return error ? error : seal_open(s, c, head, body, region, chunk, zero_pages, chunk_data, valid);
 }

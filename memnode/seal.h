@@ -70,6 +70,18 @@ int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head
 		uint32_t *valid);
 
 /*
+ * The same in two steps, for another thread with a sealer of its own: whether an answer is what is known, by its head alone
+ * (0 or -EBADMSG); and its blocks, which also have to be as they were sealed (0, -ENODATA, -EBADMSG or -EIO). Nothing is to
+ * be used of what did not pass both.
+ */
+int seal_judge(const struct chunk_head *head, uint64_t version, const struct seal_known *known, uint32_t zero_pages);
+int seal_open(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+	      const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid);
+/* Of zero_pages, those of which all three take a head's word: zero pages of a block that is still to come are the block's to
+ * tell. */
+uint32_t seal_zero_pages(const struct chunk_head *head, uint32_t zero_pages);
+
+/*
  * An answer is on its way: has the processor fetch, meanwhile, what opening it takes. (Without, its first block takes twice as
  * long.) Nothing depends on it.
  */

@@ -95,29 +95,11 @@ static bool env_resident_page(struct store *s, struct inode *inode, uint64_t chu
 
 /* Pages of which the node's copy may just be becoming another one, or have become it since it was asked: whichever
  * comes is authentic, and not used. */
-static uint32_t pages_in_flux(const struct cache_entry *e)
+static uint32_t fetch_flux(const struct fetch *f)
 {
-	return store_in_flux(e) |
-	       (e->inode->resident ? resident_pages(e->inode->resident, e->chunk) : 0);
-}
+	const struct cache_entry *e = f->arg;
 
-static int part_open(const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
-		     uint8_t *to, uint32_t *got)
-{
-	struct cache_entry *e = p->fetch->arg;
-	struct worker *w = e->store->owner;
-	struct seal_known *known = sealing_known(e->inode, e->chunk), expected = { { 0 } };
-	uint32_t in_flux = pages_in_flux(e);
-	int error;
-
-	for (unsigned i = 0; known && i < GVM_CHUNK_PAGES; i++)
-		expected.page[i] = in_flux >> i & 1 ? SEAL_UNKNOWN : known->page[i];
-	store_doubt(e, in_flux); /* a request that was sent again brings pages that are valid once more */
-	error = seal_decode(w->sealer, w->codec, head, body, &e->inode->disk->rec.id, e->chunk, version, &expected,
-			    e->asked, to, got);
-	if (!error || error == -ENODATA)
-		sealing_learn(known, head, *got & ~in_flux);
-	return error;
+	return store_in_flux(e) | (e->inode->resident ? resident_pages(e->inode->resident, e->chunk) : 0);
 }
 
 static void fetch_came(struct fetch *f, const struct chunk_head *head, uint32_t got)
@@ -142,12 +124,15 @@ static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version,
 		.here = e->valid,
 		.data = &e->data,
 		.fetching = e->store->cache.fetching,
-		.open = region_sealer(w, e->inode) ? part_open : NULL,
+		.sealed = region_sealer(w, e->inode),
 	};
 	uint32_t got;
-	int error = part_take(w, &part, version, head, body, &got); /* (no older than what was asked for) */
+	int error;
 
 	(void)conn;
+	if (part.sealed)
+		store_doubt(e, fetch_flux(f)); /* a request that was sent again brings pages that are valid once more */
+	error = part_take(w, &part, version, head, body, &got); /* (no older than what was asked for) */
 	if (error < 0 && error != -ENODATA) /* all that it listed, and no more: what another copy has brought stays */
 		store_spoilt(e, chunk_pages_of_blocks(head->block_shift, head->block_mask));
 	else if (error != FETCH_LATER)
@@ -171,6 +156,7 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 	e->fetch.piece = fetch_piece;
 	e->fetch.done = fetch_done;
 	e->fetch.came = fetch_came;
+	e->fetch.flux = fetch_flux;
 	e->fetch.arg = e;
 	e->fetch.deadline_ns = pool_deadline(w->opts);
 	e->fetch.what.page_mask = e->asked;

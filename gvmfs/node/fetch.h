@@ -39,6 +39,7 @@ struct fetch_way {
 #define FETCH_LATER 1
 
 struct fetch;
+struct inode;
 TAILQ_HEAD(fetch_list, fetch);
 
 struct fetch_request {
@@ -67,6 +68,9 @@ struct fetch {
 		     const uint8_t *body);
 	/* Called with the pages of a part for which `piece` returned FETCH_LATER, once they are decoded (part.h). */
 	void (*came)(struct fetch *f, const struct chunk_head *head, uint32_t got);
+	/* For part.h, if it is sealed: pages of which the node's copy may be becoming another one, or may have become it since
+	 * the fetch began. Whichever comes of them is authentic, and the caller does not use it. NULL: there are none. */
+	uint32_t (*flux)(const struct fetch *f);
 	/* Called once, not from within fetch_begin(), with 0 or a negative errno. */
 	void (*done)(struct fetch *f, int result);
 	void *arg;
@@ -90,7 +94,8 @@ struct fetch {
 	int lacks;	    /* 0, or why one of the others could not be had */
 	bool ended;
 	unsigned later; /* parts that another thread decodes; done() waits for them: */
-	uint32_t beside; /* for part.h: the chunk's pages that it may be writing meanwhile */
+	uint32_t beside; /* for part.h: the chunk's pages that it may be writing meanwhile, */
+	struct inode *sealed; /* and whose they are, if they are sealed */
 	bool over;	/* the nodes have answered, with `result` */
 	int result;
 	bool spoilt;	/* one of these parts does not verify, or is lost: the chunk is asked for once more */

@@ -7,6 +7,10 @@
  * apart, and the pages that the other thread may be writing are left out: they come from there. If they turn out not to
  * verify, the fetch asks for the chunk once more (fetch.h). If an access waits for them, the front takes them back.
  *
+ * Of a sealed part the other thread only sees that its blocks are as they were sealed. Whether they are what is known is judged
+ * here: before the part is given away, and when it comes back, since meanwhile something may have been learned, or written. Then
+ * what was not known is learned.
+ *
  * Front thread.
  */
 #ifndef GVMFS_PART_H
@@ -30,9 +34,7 @@ struct part {
 	uint8_t **data;	/* where the caller notes the chunk's buffer: part_hurry() may exchange it */
 	unsigned fetching; /* GETs under way beside this one, and this one */
 	bool waited;	   /* an access waits for pages of the chunk */
-	/* Opens a sealed part, as chunk_decode() does a plain one; NULL: it is plain. */
-	int (*open)(const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
-		    uint8_t *to, uint32_t *got);
+	bool sealed;
 };
 
 /* Takes a part, from fetch->piece(). 0 and in *got the pages that the buffer has by it; -ENODATA, and the same, if some are

@@ -10,21 +10,23 @@
 #include <sys/eventfd.h>
 #include <unistd.h>
 
-int unpack_init(struct unpack *u, struct chunk_codec *codec)
+int unpack_init(struct unpack *u, const struct unpack_means *own, struct sealer *sealer)
 {
-	u->own = codec;
+	u->own = *own;
+	u->other.sealer = sealer;
 	if (sem_init(&u->more, 0, 0) < 0)
 		return -errno;
 	u->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	return u->event_fd < 0 ? -errno : 0;
 }
 
-static int job_decode(struct chunk_codec *codec, const struct unpack_job *job, uint8_t *to, uint32_t *got)
+static int job_decode(const struct unpack_means *m, const struct unpack_job *job, uint8_t *to, uint32_t *got)
 {
 	const struct unpack_piece *p = &job->piece;
 
 	*got = 0;
-	return chunk_decode(codec, &job->head, job->body, &p->region, p->chunk, p->zero_pages, to, got);
+	return p->sealed ? seal_open(m->sealer, m->codec, &job->head, job->body, &p->region, p->chunk, p->zero_pages, to, got) :
+			   chunk_decode(m->codec, &job->head, job->body, &p->region, p->chunk, p->zero_pages, to, got);
 }
 
 static struct unpack_job *job_find(struct unpack *u, enum unpack_state state)
@@ -80,7 +82,7 @@ static void *unpack_thread(void *arg)
 		job = job_begin(u);
 		if (!job)
 			continue; /* the front was first */
-		job->error = job_decode(u->other, job, job->to, &job->got);
+		job->error = job_decode(&u->other, job, job->to, &job->got);
 		job_over(u, job);
 	}
 	return NULL;
@@ -93,13 +95,13 @@ static bool unpack_start(struct unpack *u)
 	pthread_t thread;
 
 	u->spare = aligned_alloc(GVM_PAGE_BYTES, GVM_CHUNK_BYTES);
-	u->other = chunk_codec_create();
-	u->started = bodies && u->spare && u->other && !pthread_create(&thread, NULL, unpack_thread, u);
+	u->other.codec = chunk_codec_create();
+	u->started = bodies && u->spare && u->other.codec && !pthread_create(&thread, NULL, unpack_thread, u);
 	if (!u->started) {
 		u->refused = true;
 		free(bodies);
 		free(u->spare);
-		chunk_codec_destroy(u->other);
+		chunk_codec_destroy(u->other.codec);
 		return false;
 	}
 	pthread_detach(thread);
@@ -141,7 +143,7 @@ static void job_end(struct unpack *u, struct unpack_job *job, uint32_t got, int 
 static void job_help(struct unpack *u, struct unpack_job *job)
 {
 	uint32_t got;
-	int error = job_decode(u->own, job, job->to, &got);
+	int error = job_decode(&u->own, job, job->to, &got);
 
 	job_end(u, job, got, error);
 }
@@ -194,7 +196,7 @@ static void job_take_back(struct unpack *u, struct unpack_job *job)
 	assert(u->spare && *job->piece.to == job->to);
 	job->left = true;
 	pages_copy(u->spare, job->to, ~job->piece.pages);
-	error = job_decode(u->own, job, u->spare, &got);
+	error = job_decode(&u->own, job, u->spare, &got);
 	*job->piece.to = u->spare;
 	u->spare = NULL;
 	job->piece.done(job->piece.owner, &job->head, got, error);

@@ -8,6 +8,9 @@
  * the front has nothing else to do, or when an access comes that waits for it, the front decodes itself. So nothing is lost
  * where that thread gets no CPU: even what it has begun the front takes back, and decodes into another buffer.
  *
+ * Sealed ones are opened there, too, each thread with a sealer of its own; that they are what is known (seal_judge()), the
+ * caller has seen before.
+ *
  *	FREE -> TODO	unpack_give()
  *	TODO -> BEGUN	the other thread, or the front, whichever is first
  *	BEGUN -> OVER	the other thread
@@ -19,7 +22,7 @@
 #ifndef GVMFS_UNPACK_H
 #define GVMFS_UNPACK_H
 
-#include "codec.h"
+#include "seal.h"
 
 #include <semaphore.h>
 #include <stdatomic.h>
@@ -32,10 +35,11 @@
 struct unpack_piece {
 	struct gvm_id region;
 	uint64_t chunk;
-	uint32_t zero_pages; /* as for chunk_decode() */
+	bool sealed;
+	uint32_t zero_pages; /* as for chunk_decode() or seal_open() */
 	uint32_t pages; /* that are written */
 	uint8_t **to;	/* where its owner notes the buffer: unpack_hurry() may exchange it */
-	/* From unpack_collect(), unpack_help() or unpack_hurry(): chunk_decode()'s outcome. */
+	/* From unpack_collect(), unpack_help() or unpack_hurry(): the outcome of chunk_decode() or seal_open(). */
 	void (*done)(void *owner, const struct chunk_head *head, uint32_t got, int error);
 	void *owner;
 };
@@ -53,9 +57,15 @@ struct unpack_job {
 	int error;
 };
 
+/* What a thread decodes with; no other uses it meanwhile. */
+struct unpack_means {
+	struct chunk_codec *codec;
+	struct sealer *sealer; /* NULL: nothing is sealed */
+};
+
 struct unpack {
 	int event_fd; /* readable after unpack_may_sleep(), when something is done */
-	struct chunk_codec *own, *other; /* the front's, the other thread's */
+	struct unpack_means own, other; /* the front's, the other thread's */
 	unsigned under_way; /* jobs that are not FREE */
 	uint32_t given;	 /* so far */
 	bool started;	 /* there is the other thread */
@@ -77,8 +87,8 @@ static inline bool unpack_pays(uint32_t pages, unsigned fetching, bool waited)
 	return !waited && fetching > 1 && __builtin_popcount(pages) >= UNPACK_PAGES_MIN;
 }
 
-/* `codec` is the front's. 0 or a negative errno. */
-int unpack_init(struct unpack *u, struct chunk_codec *codec);
+/* `own` is the front's; `sealer` for the other thread, as own->sealer NULL where nothing is sealed. 0 or a negative errno. */
+int unpack_init(struct unpack *u, const struct unpack_means *own, struct sealer *sealer);
 /* Takes a piece over, with copies of head and body. False: not now, the caller decodes it. */
 bool unpack_give(struct unpack *u, const struct unpack_piece *piece, const struct chunk_head *head, const uint8_t *body);
 /* Calls done() of what is decoded; returns how many there were. */

@@ -16,22 +16,6 @@
 
 #include <errno.h>
 
-/* A writer that is just sending this chunk sends other pages than these: the node's copies of these do not change
- * meanwhile. */
-static int part_open(const struct part *p, uint64_t version, const struct chunk_head *head, const uint8_t *body,
-		     uint8_t *to, uint32_t *got)
-{
-	static const struct seal_known nothing;
-	const struct worker *w = ((struct resident_fetch *)p->fetch->arg)->r->w;
-	struct seal_known *known = sealing_known(p->inode, p->chunk);
-	int error = seal_decode(w->sealer, w->codec, head, body, &p->inode->disk->rec.id, p->chunk, version,
-				known ? known : &nothing, p->asked, to, got);
-
-	if (!error || error == -ENODATA)
-		sealing_learn(known, head, *got);
-	return error;
-}
-
 static void fetch_came(struct fetch *fetch, const struct chunk_head *head, uint32_t got)
 {
 	struct resident_fetch *f = fetch->arg;
@@ -57,7 +41,7 @@ static int fetch_piece(struct fetch *fetch, struct gvm_conn *conn, uint64_t vers
 		.data = &f->data,
 		.fetching = r->rs->fetching,
 		.waited = f->waited,
-		.open = region_sealer(r->w, r->inode) ? part_open : NULL,
+		.sealed = region_sealer(r->w, r->inode),
 	};
 	uint32_t got;
 	int error = part_take(r->w, &part, version, head, body, &got); /* not older than the version asked for */
@@ -88,6 +72,9 @@ void env_get(struct resident *r, struct resident_fetch *f, unsigned want_page)
 	f->fetch.piece = fetch_piece;
 	f->fetch.done = fetch_done;
 	f->fetch.came = fetch_came;
+	/* A writer that is just sending this chunk sends other pages than these: the node's copies of these do not change
+	 * meanwhile. */
+	f->fetch.flux = NULL;
 	f->fetch.arg = f;
 	f->fetch.deadline_ns = pool_deadline(r->w->opts);
 	f->fetch.what.page_mask = f->asked;

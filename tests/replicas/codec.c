@@ -181,16 +181,31 @@ static bool pages_are_known(const struct chunk_head *head, const struct seal_kno
 	return true;
 }
 
-int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
-		const struct gvm_id *region, uint64_t chunk, uint64_t version, const struct seal_known *known,
-		uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid)
+uint32_t seal_zero_pages(const struct chunk_head *head, uint32_t zero_pages)
+{
+	(void)head; /* blocks of one page */
+	return zero_pages;
+}
+
+int seal_judge(const struct chunk_head *head, uint64_t version, const struct seal_known *known, uint32_t zero_pages)
+{
+	for (uint32_t m = head->block_mask; m; m &= m - 1)
+		if (head->block[__builtin_ctz(m)].version > version)
+			return -EBADMSG;
+	if ((!head->sealed && head->block_mask) ||
+	    !pages_are_known(head, known, head->block_mask | (head->zero_map & zero_pages)))
+		return -EBADMSG;
+	return 0;
+}
+
+int seal_open(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+	      const struct gvm_id *region, uint64_t chunk, uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid)
 {
 	struct chunk_head plain = *head;
 	const uint8_t *at = body;
 
 	(void)s;
-	if ((!head->sealed && head->block_mask) ||
-	    !pages_are_known(head, known, head->block_mask | (head->zero_map & zero_pages)))
+	if (!head->sealed && head->block_mask)
 		return -EBADMSG;
 	plain.sealed = false;
 	for (uint32_t m = head->block_mask; m; m &= m - 1) {
@@ -198,13 +213,21 @@ int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head
 		const struct chunk_block *k = &head->block[b];
 		uint64_t content = body_content(head, b, at);
 
-		if (k->version > version ||
-		    gvm_load_le(k->tag + 8, 8) != seal_hash(content, chunk, b, gvm_load_le(k->tag, 8), k->version))
+		if (gvm_load_le(k->tag + 8, 8) != seal_hash(content, chunk, b, gvm_load_le(k->tag, 8), k->version))
 			return -EBADMSG;
 		plain.block[b].hash = page_hash(content, chunk, b);
 		at += k->bytes;
 	}
 	return chunk_decode(c, &plain, body, region, chunk, zero_pages, chunk_data, valid);
+}
+
+int seal_decode(struct sealer *s, struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body,
+		const struct gvm_id *region, uint64_t chunk, uint64_t version, const struct seal_known *known,
+		uint32_t zero_pages, uint8_t *chunk_data, uint32_t *valid)
+{
+	int error = seal_judge(head, version, known, zero_pages);
+
+	return error ? error : seal_open(s, c, head, body, region, chunk, zero_pages, chunk_data, valid);
 }
 
 int sealer_create(const void *master, size_t bytes, struct sealer **s)

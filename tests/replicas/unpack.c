@@ -86,7 +86,10 @@ static void job_end(unsigned i, uint8_t *to)
 {
 	const struct unpack_piece piece = job[i].piece;
 	uint32_t got = 0;
-	int error = chunk_decode(NULL, &job[i].head, job[i].body, &piece.region, piece.chunk, piece.zero_pages, to, &got);
+	int error = piece.sealed ? seal_open(NULL, NULL, &job[i].head, job[i].body, &piece.region, piece.chunk, piece.zero_pages,
+					     to, &got) :
+				   chunk_decode(NULL, &job[i].head, job[i].body, &piece.region, piece.chunk, piece.zero_pages,
+						to, &got);
 
 	*piece.to = to;
 	piece.done(piece.owner, &job[i].head, got, error);

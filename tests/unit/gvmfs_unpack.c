@@ -14,6 +14,8 @@
 
 static struct unpack unpack;
 static struct chunk_codec *codec;
+static struct sealer *sealer, *own, *other; /* the first one seals */
+static const uint8_t key[SEAL_KEY_BYTES_MIN] = {7};
 static struct gvm_id region = {{1}};
 static struct owner {
 	uint8_t data[GVM_CHUNK_BYTES], body[GVM_CHUNK_BYTES], first[GVM_CHUNK_BYTES], *to, *before;
@@ -55,13 +57,20 @@ static void ended(void *arg, const struct chunk_head *head, uint32_t got, int er
 	o->error = error;
 }
 
+static bool is_sealed(unsigned c)
+{
+	return c / 4 % 2;
+}
+
 /* Pages of text, noise and zeros. */
 static void begin(void)
 {
 	front = pthread_self();
 	if (!codec) {
 		codec = chunk_codec_create();
-		CHECK(codec && !unpack_init(&unpack, codec));
+		CHECK(codec && !sealer_create(key, sizeof(key), &sealer) && !sealer_create(key, sizeof(key), &own) &&
+		      !sealer_create(key, sizeof(key), &other));
+		CHECK(!unpack_init(&unpack, &(struct unpack_means){codec, own}, other));
 	}
 	for (unsigned c = 0; c < CHUNKS; c++) {
 		struct owner *o = &owner[c];
@@ -74,7 +83,10 @@ static void begin(void)
 		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
 			for (unsigned i = 0; i < GVM_PAGE_BYTES && (p + c) % 5; i++)
 				o->data[p * GVM_PAGE_BYTES + i] = (p + c) % 5 == 1 ? (uint8_t)check_random_below(256) : (uint8_t)(i / 16);
-		chunk_encode(codec, o->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &region, c, &o->head, o->body);
+		if (is_sealed(c))
+			CHECK(!seal_encode(sealer, codec, o->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &region, c, 1, &o->head, o->body));
+		else
+			chunk_encode(codec, o->data, ~0u, 0, CHUNK_BLOCK_SHIFT, &region, c, &o->head, o->body);
 		o->pages = o->zero_pages = ~0u;
 		o->to = o->before = to;
 		memset(o->to, 0x5a, GVM_CHUNK_BYTES);
@@ -85,7 +97,8 @@ static bool give(unsigned c)
 {
 	struct owner *o = &owner[c];
 	const struct unpack_piece piece = {
-		.region = region, .chunk = c, .zero_pages = o->zero_pages, .pages = o->pages, .to = &o->to, .done = ended, .owner = o};
+		.region = region, .chunk = c, .sealed = is_sealed(c), .zero_pages = o->zero_pages, .pages = o->pages, .to = &o->to,
+		.done = ended, .owner = o};
 
 	o->given = unpack_give(&unpack, &piece, &o->head, o->body);
 	if (o->given)
@@ -131,16 +144,22 @@ static void what_is_given_comes_back_decoded(void)
 	}
 }
 
-static void what_is_damaged_is_told(void)
+static void damaged(unsigned c)
 {
 	begin();
-	owner[3].body[owner[3].head.body_bytes / 2] ^= 1;
-	CHECK(give(2) && give(3) && give(4));
+	owner[c].body[owner[c].head.body_bytes / 2] ^= 1;
+	CHECK(give(c - 1) && give(c) && give(c + 1));
 	wait_for_all();
-	is_right(2);
-	is_right(4);
-	CHECK_EQ(owner[3].ends, 1);
-	CHECK_EQ(owner[3].error, -EBADMSG);
+	is_right(c - 1);
+	is_right(c + 1);
+	CHECK_EQ(owner[c].ends, 1);
+	CHECK_EQ(owner[c].error, -EBADMSG);
+}
+
+static void what_is_damaged_is_told(void)
+{
+	damaged(3);
+	damaged(6);
 }
 
 /* The other thread stands still in the middle of a chunk. */
