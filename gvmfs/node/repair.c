@@ -240,6 +240,7 @@ static void copy_done(struct job *j)
 			if (job->missing[i])
 				differs_set(p, job->chunk[i], true);
 		p->copied_bytes += job->bytes;
+		worker_count(r->w, r->inode, copies_bytes, job->bytes);
 		repair_job_tell(job, r->inode);
 		if (!j->result)
 			useful_note(p, true);

@@ -45,6 +45,7 @@
 	F(evictions_clean)   /* of these, chunks that had not changed */                           \
 	F(evictions_ended)   /* evictions that a fault ended: the chunk stayed */                  \
 	F(pinned_chunks)     /* times that direct I/O kept a chunk here */                         \
+	F(copies_bytes)	     /* of encoded blocks, copied to nodes that lacked them */                 \
 	F(copies_rotten)     /* times that a node's copy of a chunk failed verification */         \
 	F(copies_mended)     /* of these, written anew from another copy, or from this host */       \
 	F(copies_pieced)     /* copied or mended from several nodes, of which none had all of the chunk */ \

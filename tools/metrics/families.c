@@ -67,6 +67,8 @@ const struct metrics_family metrics_families[] = {
 	{BOTH, "evictions_ended", "evictions_ended_total", METRICS_COUNTER, "Evictions that a fault ended"},
 	{BOTH, "pinned_chunks", "pinned_chunks_total", METRICS_COUNTER,
 	 "Times that direct I/O kept a chunk here"},
+	{BOTH, "copies_bytes", "copies_bytes_total", METRICS_COUNTER,
+	 "Encoded bytes copied to nodes that lacked copies"},
 	{BOTH, "copies_rotten", "copies_rotten_total", METRICS_COUNTER,
 	 "Times that a node's copy of a chunk failed verification"},
 	{BOTH, "copies_mended", "copies_mended_total", METRICS_COUNTER,
