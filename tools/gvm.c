@@ -20,6 +20,7 @@ static const struct command {
 	{"top", "gvm top", "the same, live: faults, waits, write-back, nodes", cmd_top},
 	{"stat", "gvm stat", "statistics of a mount or of a region", cmd_stat},
 	{"region", "gvm region", "list, make and delete regions; how much of one is on this host", cmd_region},
+	{"attach", "gvm attach", "the fast path for a QEMU that is running already", cmd_attach},
 	{"upgrade", "gvm upgrade", "a newer gvmfs takes the running one's place", cmd_upgrade},
 	{"map", "gvm map", "draw where a region's memory is", cmd_map},
 	{"node", "gvm node", "statistics of a memory node", cmd_node},

@@ -214,11 +214,13 @@ void uffd_set_nonblock(int fd)
 		fcntl(fd, F_SETFL, flags | O_NONBLOCK);
 }
 
-/* Features that change which accesses fault or how faults are reported, and add no other event. */
+/* Features that change which accesses fault or how faults are reported, and add no other event; and the event of mremap(), without
+ * which a mapping that is moved to its place is not registered any more (tools/attach/clerk.h). Whoever moves one later waits until
+ * its message has been read, which says nothing here; until then nothing can be put into that process. */
 #define PLAIN_FEATURES                                                                             \
 	(UFFD_FEATURE_PAGEFAULT_FLAG_WP | UFFD_FEATURE_MISSING_HUGETLBFS | UFFD_FEATURE_MISSING_SHMEM | \
 	 UFFD_FEATURE_SIGBUS | UFFD_FEATURE_THREAD_ID | UFFD_FEATURE_MINOR_HUGETLBFS |             \
-	 UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_POISON | UFFD_INITIALIZED)
+	 UFFD_FEATURE_EVENT_REMAP | UFFD_FEATURE_MINOR_SHMEM | UFFD_FEATURE_EXACT_ADDRESS | UFFD_FEATURE_POISON | UFFD_INITIALIZED)
 
 static bool is_userfaultfd(int fd)
 {

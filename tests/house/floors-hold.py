@@ -82,6 +82,7 @@ FLOORS = {
     "tools": [
         "gvm.h", "say fsstats meminfo mounts program memcg_hold node_figures utf8", "json_out xml", "waits",
         "memcg giantvm run/fast",
+        "attach/clerk", "attach/examine attach/inject", "attach/attach",
         "bench/stop bench/bench_file bench/sizes bench/data bench/link bench/swap_area", "bench/report", "bench/codec bench/child bench/command bench/exchange", "bench/node",
         "bench/loads bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client", "bench/budget",
         "bench/swap_programs bench/guest_code bench/guest", "bench/round bench/networks bench/scale bench/swap bench/table", "bench/bench",

@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A userfaultfd that is not initialised yet, whose user could switch any event on later, is refused; so is
-one that tells of forks or removals, and a descriptor that is none. One that tells of faults is taken."""
+one that tells of forks or removals, and a descriptor that is none. One that tells of faults is taken, and one that
+tells of moves besides, as gvm attach needs it."""
 
 import ctypes
 import fcntl
@@ -25,7 +26,8 @@ HELLO, WELCOME, REFUSE, READY, GO, DETACHED = 1, 2, 3, 4, 5, 10
 SYS_USERFAULTFD = 323
 UFFDIO_API = 0xc018aa3f
 SHMEM = 1 << 5 | 1 << 10
-EVENTS = {"fork": 1 << 1, "remap": 1 << 2, "remove": 1 << 3, "unmap": 1 << 6}
+REMAP = 1 << 2
+EVENTS = {"fork": 1 << 1, "remove": 1 << 3, "unmap": 1 << 6}
 
 
 def userfaultfd(features=None):
@@ -73,9 +75,10 @@ def test(l):
     for name, fd in given.items():
         answer = answer_to(region, fd)
         expect(answer != GO, "a userfaultfd with %s was taken", name)
-    answer = answer_to(region, userfaultfd(SHMEM))
-    expect(answer == GO, "a plain one was answered with %d", answer)
-    mount.drained("ram")
+    for features in (SHMEM, SHMEM | REMAP):
+        answer = answer_to(region, userfaultfd(features))
+        expect(answer == GO, "a plain one was answered with %d", answer)
+        mount.drained("ram")
 
 
 if __name__ == "__main__":

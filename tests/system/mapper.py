@@ -8,8 +8,8 @@ a test as its guest. As a module, the test's end of it.
 reads lines from the pipe COMMANDS: `fill OFFSET BYTES SEED`, `check OFFSET BYTES SEED` (contents as
 access.py makes them), `byte OFFSET BYTES VALUE`, `noise OFFSET BYTES` (incompressible), `touch OFFSET BYTES`, `throng OFFSET BYTES` (a page of each chunk, all at once and in no order), `latency OFFSET BYTES TOUCHES` (of pages
 at random: says "latency P50 P99", in microseconds), `churn OFFSET BYTES SECONDS` (reads and writes pages at random, and
-checks them: says "churn ACCESSES P50 P99 LONGEST", in microseconds), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
-`punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `unmap`, `end`; answers each
+checks them: says "churn ACCESSES P50 P99 LONGEST", in microseconds), `stir OFFSET BYTES` (the same in another thread, until `stirred`), `forget OFFSET BYTES` (madvise(MADV_DONTNEED)),
+`punch OFFSET BYTES` (a hole, by the file), `vfio` (opens its device), `direct` (opens a file for direct I/O), `unmap`, `end`; answers each
 with a line "done N" or "N: what went wrong". With WRITES_FIRST in its environment it opens the file,
 and when it has read a first line writes four pages of seed 5 to it before it maps.
 """
@@ -69,7 +69,7 @@ def punch(fd, offset, length):
         raise OSError(ctypes.get_errno(), "fallocate")
 
 
-def churn(memory, offset, length, seconds):
+def churn(memory, offset, length, seconds, over=threading.Event()):
     """Every page that is looked at has the number that was last written to it."""
     numbers, took, end = {}, [], time.monotonic() + seconds
     for number in range(1, 1 << 32):
@@ -82,12 +82,22 @@ def churn(memory, offset, length, seconds):
         memory[at:at + 64] = number.to_bytes(8, "little") + os.urandom(56)
         took.append(time.perf_counter_ns() - began)
         numbers[page] = number
-        if time.monotonic() > end:
+        if time.monotonic() > end or over.is_set():
             break
     took.sort()
     print("churn", len(took), took[len(took) // 2] // 1000, took[len(took) * 99 // 100] // 1000, took[-1] // 1000,
           flush=True)
     return None
+
+
+class Stirring(threading.Thread):
+    def __init__(self, *args):
+        super().__init__()
+        self.args, self.over, self.wrong = args, threading.Event(), None
+        self.start()
+
+    def run(self):
+        self.wrong = churn(*self.args, 1e9, self.over)
 
 
 def obey(fd, memory, word, offset=0, length=0, seed=0):
@@ -125,11 +135,19 @@ def obey(fd, memory, word, offset=0, length=0, seed=0):
         print("latency", took[len(took) // 2] // 1000, took[len(took) * 99 // 100] // 1000, flush=True)
     elif word == "churn":
         return churn(memory, offset, length, seed)
+    elif word == "stir":
+        obey.stirring = Stirring(memory, offset, length)
+    elif word == "stirred":
+        obey.stirring.over.set()
+        obey.stirring.join()
+        return obey.stirring.wrong
     elif word == "vfio":
         try:
             os.open("/dev/vfio/vfio", os.O_RDWR)
         except OSError:
             pass  # most machines have none: that it was asked for is what counts
+    elif word == "direct":
+        obey.direct = os.open(__file__, os.O_RDONLY | os.O_DIRECT)
     elif word == "unmap":
         memory.close()
     elif word == "punch":

@@ -1,0 +1,195 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * gvm attach - the fast path for a QEMU that is running already, unmodified, on files of a gvmfs mount. It is examined
+ * (examine.h), gets a clerk (inject.h), and the clerk does the rest (clerk.h): this program only waits for what it says.
+ */
+#include "clerk.h"
+#include "examine.h"
+#include "gvm.h"
+#include "gvmfs/gvm_mount.h"
+#include "inject.h"
+#include "memnode/size.h"
+#include "run/fast.h"
+#include "say.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <getopt.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/un.h>
+#include <time.h>
+#include <unistd.h>
+
+static const char help_text[] =
+	"usage: gvm attach [--local SIZE] [--check] PID\n"
+	"\n"
+	"Gives a running, unmodified QEMU whose RAM is a file of a gvmfs mount (in mode\n"
+	"fuse) the fast path. Its guest goes on, and waits for a moment. What cannot be\n"
+	"proved safe is refused, with the reason, and the guest stays as it is.\n"
+	"\n"
+	"  --local SIZE  how much of it may be on this host (default: as gvmfs was told)\n"
+	"  --check       only say whether it could be done\n"
+	"  --help        show this text\n";
+
+#define LOOK_NS 2000000
+
+static const char *const step_names[] = {
+	[CLERK_THE_FILE] = "its file cannot be used",
+	[CLERK_THE_USERFAULTFD] = "it gets no userfaultfd (root does; others by vm.unprivileged_userfaultfd or /dev/userfaultfd)",
+	[CLERK_THE_KERNEL] = "the kernel cannot keep the mapping where it is (mseal: Linux 6.10)",
+	[CLERK_THE_SOCKET] = "gvmfs cannot be reached",
+	[CLERK_THE_MAPPING] = "the mapping cannot be replaced",
+	[CLERK_THE_HAND] = "it gets no thread",
+	[CLERK_TO_ASK] = "gvmfs cannot be asked",
+	[CLERK_TO_BE_WELCOMED] = "gvmfs does not answer as it should",
+	[CLERK_THE_MEMORY] = "gvmfs's memory cannot be mapped",
+	[CLERK_TO_GO] = "gvmfs has gone",
+};
+
+static void told_fill(struct clerk *c, const struct examined *e)
+{
+	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+
+	*c = (struct clerk){.address = e->address, .bytes = e->bytes, .file = e->fd, .advice = e->advice, .ino = e->ino,
+			    .dev_major = e->dev_major, .dev_minor = e->dev_minor, .socket_bytes = sizeof(addr),
+			    .proc_fd = "/proc/self/fd", .uffd_device = "/dev/userfaultfd", .name = "gvm-zap",
+			    .memory_name = "gvm-attach", .pinning = CLERK_PINNING};
+	_Static_assert(sizeof(c->socket) == sizeof(addr), "a socket's address");
+	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", e->socket);
+	memcpy(c->socket, &addr, sizeof(addr));
+	snprintf(c->lost, sizeof(c->lost), "gvm: RAM %.100s: gvmfs is gone, or gives up: the guest's memory is lost, so the guest ends\n",
+		 e->name);
+}
+
+/* The guest waits while its dirty pages are written back: so as many as possible before. */
+static void file_flush(pid_t pid, const struct examined *e)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), fd;
+
+	/* the process's own open file: another would be in the way */
+	fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, e->fd, 0);
+	if (fd >= 0) {
+		fsync(fd);
+		close(fd);
+	}
+	if (pidfd >= 0)
+		close(pidfd);
+}
+
+static int wait_for(pid_t pid, uint64_t there, struct clerk *c)
+{
+	static const struct timespec pause = {.tv_nsec = LOOK_NS};
+
+	for (;;) {
+		int rc = inject_look(pid, there, c);
+
+		if (rc || c->stage == CLERK_SERVED || c->stage == CLERK_REFUSED)
+			return rc;
+		nanosleep(&pause, NULL);
+	}
+}
+
+static int outcome(const struct examined *e, struct clerk *c)
+{
+	if (c->stage == CLERK_SERVED) {
+		printf("%s: on the fast path; whoever touched it meanwhile waited for up to %.1f ms\n", e->name, (double)c->waited_ns / 1e6);
+		if (c->stale)
+			say("%s: a descriptor of it cannot be opened again: reads of it may be stale", e->name);
+		return 0;
+	}
+	c->msg.text[sizeof(c->msg.text) - 1] = 0;
+	if (!c->error && (c->step == CLERK_TO_BE_WELCOMED || c->step == CLERK_TO_GO))
+		say("%s: gvmfs refuses: %s", e->name, c->msg.text[0] ? c->msg.text : strerror(-c->msg.error));
+	else
+		say("%s: %s: %s", e->name, c->step < sizeof(step_names) / sizeof(*step_names) ? step_names[c->step] : "?",
+		    strerror(-c->error));
+	return 1;
+}
+
+static int attach(pid_t pid, const struct examined *e)
+{
+	static struct clerk c;
+	char err[INJECT_ERR];
+	uint64_t there;
+	int rc;
+
+	told_fill(&c, e);
+	file_flush(pid, e);
+	rc = inject_clerk(pid, &c, &there, err);
+	if (rc) {
+		say("%s: %s; the guest is as before", e->name, err);
+		return 1;
+	}
+	rc = wait_for(pid, there, &c);
+	if (!rc)
+		return outcome(e, &c);
+	say("process %d has ended meanwhile", pid);
+	return 1;
+}
+
+static int attach_all(pid_t pid, uint64_t local_bytes, bool check)
+{
+	static struct examined list[EXAMINE_REGIONS];
+	char err[EXAMINE_ERR];
+	unsigned count;
+	int rc = examine(pid, list, &count, err);
+
+	for (unsigned i = 0; !rc && i < count; i++)
+		rc = examine_room(pid, &list[i], local_bytes ? local_bytes : run_fast_budget_get(list[i].at), err);
+	if (rc) {
+		say("%s", err);
+		return 1;
+	}
+	for (unsigned i = 0; !rc && i < count; i++) {
+		if (check) {
+			printf("%s: nothing is in the way of the fast path\n", list[i].name);
+			continue;
+		}
+		rc = local_bytes ? run_fast_budget(list[i].at, local_bytes) : 0;
+		if (rc)
+			say("%s: %s", list[i].name, strerror(-rc));
+		else
+			rc = attach(pid, &list[i]);
+	}
+	return rc ? 1 : 0;
+}
+
+int cmd_attach(int argc, char **argv)
+{
+	static const struct option longs[] = {{"local", required_argument, NULL, 'l'}, {"check", no_argument, NULL, 'c'},
+					      {"help", no_argument, NULL, 'h'}, {NULL, 0, NULL, 0}};
+	uint64_t local_bytes = 0;
+	bool check = false;
+	char *end;
+	long pid;
+	int c;
+
+	optind = 1;
+	while ((c = getopt_long(argc, argv, "h", longs, NULL)) != -1) {
+		if (c == 'h') {
+			fputs(help_text, stdout);
+			return 0;
+		}
+		if (c == 'c') {
+			check = true;
+			continue;
+		}
+		if (c != 'l')
+			return EXIT_USAGE;
+		if (size_parse_option(optarg, &local_bytes) || !local_bytes) {
+			say("--local %s: not a size", optarg);
+			return EXIT_USAGE;
+		}
+	}
+	pid = argc - optind == 1 ? strtol(argv[optind], &end, 10) : 0;
+	if (pid <= 0 || pid > INT_MAX || *end) {
+		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	return attach_all((pid_t)pid, local_bytes, check);
+}
