@@ -287,19 +287,16 @@ static int thread_send(const struct target *t, pid_t tid, struct piece *p)
 	return rc;
 }
 
-/* Whether the thread is in a system call: what it does there, if it does not wait, is over in no time. */
+/* Whether the thread is in a system call, and has no filter of them (each may have one of its own), which the clerk would get. */
 static bool looks_fit(pid_t pid, pid_t tid)
 {
-	char path[64], text[16] = "";
-	FILE *f;
+	char path[64], text[4096];
 
+	snprintf(path, sizeof(path), "/proc/%d/task/%d/status", pid, tid);
+	if (file_text(path, text, sizeof(text)) || text_number(text, "Seccomp:"))
+		return false;
 	snprintf(path, sizeof(path), "/proc/%d/task/%d/syscall", pid, tid);
-	f = fopen(path, "re");
-	if (f && !fgets(text, sizeof(text), f))
-		text[0] = 0;
-	if (f)
-		fclose(f);
-	return text[0] >= '0' && text[0] <= '9';
+	return !file_text(path, text, sizeof(text)) && text[0] >= '0' && text[0] <= '9';
 }
 
 static int any_send(const struct target *t, struct piece *p)
@@ -319,8 +316,8 @@ static int any_send(const struct target *t, struct piece *p)
 
 		if (tid > 0 && looks_fit(t->pid, tid)) {
 			rc = thread_send(t, tid, p);
-			if (rc == -ESRCH && tid != t->pid)
-				rc = 1; /* that thread has ended */
+			if ((rc == -ESRCH || rc == -EPERM) && tid != t->pid)
+				rc = 1; /* that thread has ended, or is the kernel's (vhost's are in the list) */
 		}
 	}
 	closedir(dir);
