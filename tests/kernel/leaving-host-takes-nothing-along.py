@@ -54,7 +54,7 @@ def goes_down(l, cluster):
     zero, two = cluster.nodes[0], cluster.nodes[2]
     two.run("gvm dsm up --conf /tmp/cluster.conf --id {id} --key /tmp/key; gvm dsm join brief")
     two.run("share /dev/gvm/brief {id} 3 fill 0 %d 5" % CUT_PAGES)
-    cluster.network("break 2")
+    cluster.network("break 2 0")
     two.begin("gvm dsm down --force")
     said = two.second.run("until netstat -tn | grep 'SYN_SENT'; do sleep 0.1; done > /dev/null; cat /proc/uptime; "
                           "sleep 1.5")

@@ -10,8 +10,8 @@
  *
  *     drop PERCENT | repeat PERCENT | reorder PERCENT | delay MICROSECONDS
  *     cut PORT | heal PORT      nothing goes into or comes out of the port | again it does
- *     break PORT                a TCP connection of the port ends: the next segment that goes to it is a reset;
- *                               then it is cut, so that only one end knows
+ *     break PORT OTHER          a TCP connection of the port ends: the next segment that goes to it from the other
+ *                               one is a reset; then it is cut, so that only one end knows
  *
  * Frames wait in one list, ordered by when they are due; a reordered one is due up to 2 ms later.
  */
@@ -51,7 +51,8 @@ static struct port {
 	int fd;
 	struct sockaddr_un guest;
 	unsigned char mac[6];
-	bool cut, breaks;
+	bool cut;
+	int breaks; /* 1 + the port from which a reset comes; 0: none */
 } ports[PORTS_MAX];
 
 static int nr_ports;
@@ -125,14 +126,14 @@ static bool segment_reset(unsigned char *data, size_t bytes)
 	return true;
 }
 
-static void frame_forward(int port, void *data, size_t bytes)
+static void frame_forward(int from, int port, void *data, size_t bytes)
 {
 	int copies = 1 + happens(repeat_percent);
 
 	if (ports[port].cut || happens(drop_percent))
 		return;
-	if (ports[port].breaks && segment_reset(data, bytes)) {
-		ports[port].breaks = false;
+	if (ports[port].breaks == 1 + from && segment_reset(data, bytes)) {
+		ports[port].breaks = 0;
 		ports[port].cut = true;
 	}
 	while (copies--) {
@@ -163,7 +164,7 @@ static void port_receive(int from)
 				to = port;
 		for (port = 0; port < nr_ports; port++)
 			if (port != from && (to < 0 || to == port))
-				frame_forward(port, data, bytes);
+				frame_forward(from, port, data, bytes);
 	}
 }
 
@@ -185,12 +186,13 @@ static void control_receive(int fd)
 	char line[128], word[16];
 	double value;
 	ssize_t bytes;
+	int other = -1;
 
 	bytes = recv(fd, line, sizeof(line) - 1, MSG_DONTWAIT);
 	if (bytes <= 0)
 		return;
 	line[bytes] = 0;
-	if (sscanf(line, "%15s %lf", word, &value) != 2) {
+	if (sscanf(line, "%15s %lf %d", word, &value, &other) < 2) {
 		fprintf(stderr, "switch: what is '%s'?\n", line);
 		return;
 	}
@@ -204,8 +206,8 @@ static void control_receive(int fd)
 		delay_ns = value * 1000;
 	else if ((!strcmp(word, "cut") || !strcmp(word, "heal")) && value >= 0 && value < nr_ports)
 		ports[(int)value].cut = word[0] == 'c';
-	else if (!strcmp(word, "break") && value >= 0 && value < nr_ports)
-		ports[(int)value].breaks = true;
+	else if (!strcmp(word, "break") && value >= 0 && value < nr_ports && other >= 0)
+		ports[(int)value].breaks = 1 + other;
 	else
 		fprintf(stderr, "switch: what is '%s'?\n", line);
 }
