@@ -335,7 +335,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	struct gvm_region_open_req look = { .region = rec->id, .view = rec->view };
 	struct gvm_region_delete_req what = { .region = rec->id };
 	struct ask *asks = asks_make(count);
-	uint64_t deadline_ns = ns_from_now(within_ns);
+	uint64_t deadline_ns = ns_from_now(within_ns), epoch = 0;
 
 	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = pool_node(pool, &rec->nodes[first + i]);
@@ -347,8 +347,13 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 									  ns_from_now(CREATE_NS)), &look);
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
+		const struct gvm_region_open_rsp *rsp = &asks[i].call.rsp.region_open;
+
 		done[i] = ask_wait(&asks[i]);
-		if (!done[i] && region_writer(rj, &asks[i].call.rsp.region_open) >= GVM_WRITER_AWAY)
+		if (done[i])
+			continue;
+		epoch = rsp->epoch > epoch ? rsp->epoch : epoch;
+		if (region_writer(rj, rsp) >= GVM_WRITER_AWAY)
 			done[i] = -EBUSY;
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
@@ -356,8 +361,9 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 
 		if (done[i] && done[i] != -ENOMEDIUM)
 			continue;
-		/* (Where there is no part, a CREATE that came to nothing may be yet to come: it is late from now on.) */
-		what.epoch = done[i] ? 0 : asks[i].call.rsp.region_open.epoch;
+		/* Where there is no part, a CREATE that came to nothing may be yet to come: it is late from now on. Or the node
+		 * has what a loss has left of its part, and does not say of which epoch: no later one than the others' parts. */
+		what.epoch = done[i] ? epoch : asks[i].call.rsp.region_open.epoch;
 		what.order = done[i] ? gvm_now_ns() : ~0ull;
 		done[i] = 0;
 		gvm_region_delete(conn, ask_begin(&asks[i], deadline_ns), &what);
