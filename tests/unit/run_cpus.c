@@ -180,6 +180,8 @@ static void what_several_hosts_cannot_do_is_refused(void)
 	refused("q -m 1G -smp 3 -loadvm x", -EOPNOTSUPP, "-loadvm: a guest whose vCPUs run on several hosts");
 	refused("q -m 1G -smp 3 -incoming defer", -EOPNOTSUPP, "neither saved nor migrated");
 	refused("q -m 1G -smp 3 -pflash f", -EOPNOTSUPP, "use -bios");
+	refused("q -m 1G -smp 3 -drive if=pflash,file=f", -EOPNOTSUPP, "-drive if=pflash,file=f: firmware in flash");
+	refused("q -m 1G -smp 3 -drive file=d -M q35,pflash0=f", -EOPNOTSUPP, "-machine q35,pflash0=f: firmware in flash");
 	refused("q -m 1G -smp 3 -accel kvm -accel tcg", -EINVAL, "all hosts need the same one");
 	refused("q -m 1G -smp 3 -accel xen", -EINVAL, "all hosts need the same one");
 	refused("q -m 1G -smp 3 -M pc,smm=on", -EOPNOTSUPP, "-machine smm=on: system management mode");

@@ -12,6 +12,7 @@
 
 #define KEY_ID	 "gvm-key"
 #define VCPUS_ID "gvm-vcpus"
+#define FLASH	 "firmware in flash is a device of node 0's, and the others would have another: use -bios"
 #define ADDED	 16 /* words that a command line gets more, at most */
 
 __attribute__((format(printf, 3, 4))) static int refuse(char err[RUN_ERR_TEXT], int rc, const char *fmt, ...)
@@ -213,7 +214,7 @@ static int options_check(const struct run_args *a, char err[RUN_ERR_TEXT])
 		{"loadvm", "a guest whose vCPUs run on several hosts can be neither saved nor migrated"},
 		{"incoming", "a guest whose vCPUs run on several hosts can be neither saved nor migrated"},
 		{"icount", "instructions cannot be counted over several hosts"},
-		{"pflash", "firmware in flash is a device of node 0's, and the others would have another: use -bios"},
+		{"pflash", FLASH},
 		{"readconfig", "each host would have to have that file: write what it says on the command line"},
 	};
 
@@ -221,6 +222,35 @@ static int options_check(const struct run_args *a, char err[RUN_ERR_TEXT])
 		for (unsigned k = 0; k < sizeof(wrong) / sizeof(wrong[0]); k++)
 			if (option_is(&a->option[i], wrong[k].name))
 				return refuse(err, -EOPNOTSUPP, "-%s: %s", wrong[k].name, wrong[k].why);
+	return 0;
+}
+
+/* As -pflash, said otherwise. */
+static int flash_check(const struct run_args *a, char err[RUN_ERR_TEXT])
+{
+	static const struct {
+		const char *option, *implied, *key, *value; /* value NULL: any */
+	} flash[] = {
+		{"drive", NULL, "if", "pflash"},
+		{"machine", "type", "pflash0", NULL},
+		{"machine", "type", "pflash1", NULL},
+	};
+
+	for (unsigned i = 0; i < a->options; i++)
+		for (unsigned k = 0; k < sizeof(flash) / sizeof(flash[0]); k++) {
+			struct qemu_opts o;
+			const char *value = NULL;
+			bool is;
+
+			if (!a->option[i].arg || !option_is(&a->option[i], flash[k].option))
+				continue;
+			if (!qemu_opts_parse(&o, a->args[a->option[i].arg], flash[k].implied))
+				value = qemu_opts_get(&o, flash[k].key);
+			is = value && (!flash[k].value || !strcmp(value, flash[k].value));
+			qemu_opts_deinit(&o);
+			if (is)
+				return refuse(err, -EOPNOTSUPP, "-%s %s: " FLASH, flash[k].option, a->args[a->option[i].arg]);
+		}
 	return 0;
 }
 
@@ -232,6 +262,8 @@ int run_cpus_check(const struct run_cpus *c, const struct run_args *a, char err[
 		rc = refuse(err, -EINVAL, "-accel: all hosts need the same one: say kvm, or, to try it, tcg");
 	if (!rc)
 		rc = options_check(a, err);
+	if (!rc)
+		rc = flash_check(a, err);
 	if (!rc)
 		rc = memory_check(a, err);
 	if (!rc)
