@@ -134,6 +134,8 @@ def refuses(l, key):
     refused(l, "--cpus has nodes 0 to 1", 1, *region, "--cpus", "1@0,1@1", "--node", "2", *line)
     refused(l, "needs --region NAME", 1, "--cpus", "1@10.0.0.1,1@10.0.0.2", *line)
     refused(l, "belong to --cpus", 2, *region, *line)
+    refused(l, "no.key: No such file or directory: umask 077; head", 1, "--key", l.path("no.key"), "--node", "1", *region,
+            "--cpus", "1@0,1@1", *line)
     refused(l, "none of --local", 2, *region, "--cpus", "1@0,1@1", "--local", "1G", *line)
     refused(l, "and --ssh all of them", 2, *region, "--cpus", "1@0,1@1", "--node", "1", "--ssh", *line)
 

@@ -241,6 +241,25 @@ static int print(const struct hosts *h)
 	return 0;
 }
 
+/* QEMU would say that it cannot read it, but neither how it is made, nor that others can read it. */
+static bool key_check(const char *path)
+{
+	uint8_t *key;
+	size_t bytes;
+	int rc = gvm_key_load(path, &key, &bytes);
+
+	if (rc == -ENOENT)
+		say("--key %s: %s: umask 077; head -c 32 /dev/urandom | base64 > %s on one host, and copy it to the others", path,
+		    gvm_key_error(rc), path);
+	else if (rc)
+		say("--key %s: %s", path, gvm_key_error(rc));
+	if (!rc) {
+		explicit_bzero(key, bytes);
+		free(key);
+	}
+	return !rc;
+}
+
 /* Becomes that node's QEMU. Returns only where that fails. */
 static int become(struct hosts *h, unsigned node)
 {
@@ -248,6 +267,8 @@ static int become(struct hosts *h, unsigned node)
 	struct run_args a;
 	char **line;
 
+	if (!key_check(h->key))
+		return 1;
 	if (run_cpus_build(&h->c, &h->args, node, h->key, &line)) {
 		say("%s", strerror(ENOMEM));
 		return 1;
