@@ -1,28 +1,47 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`gvm run --cpus` prints a command line for each host: run as they are printed, they are one guest. With --ssh it runs
-all of them, and ends as the guest does, or with the first that fails. Wrong lists of hosts are refused. The options of the
-manual, -giantvm-id, -giantvm-conf and -giantvm-roles, say the same to QEMU; whose monitor tells what the QEMUs said."""
+all of them, and ends as the guest does, or with the first that fails; and what ssh has begun ends with it. Wrong lists of
+hosts are refused. The options of the manual, -giantvm-id, -giantvm-conf and -giantvm-roles, say the same to QEMU; whose
+monitor tells what the QEMUs said."""
 
 import os
 import re
 import shlex
 import stat
+import sys
 
 import bare
 import guest
 import lab
 from lab import expect, program
 
-# A host is another one where the address is not this host's; the last node listens at none.
-HOST0, HOST1 = "10.9.9.1", "10.9.9.2"
+# A host is another one where the address is not this host's: HOST1 is none that a program can listen at, which the last node
+# does not; FAR is one, and no interface has it.
+HOST0, HOST1, FAR = "10.9.9.1", "10.9.9.2", "10.9.9.3"
 RAM = "/dev/gvm/ram"  # of a region of the kernel mode, in whose place there is a file here
-SSH = '''#!/bin/sh
-[ "$*" != "${*#-T -o BatchMode=yes -- %s gvm run }" ] || exit 98
-echo "fake ssh"
-[ ! -e %s/ssh-fails ] || exit 99
-for word; do :; done
-exec sh -c "$word"
+# As OpenSSH does it without a terminal: nobody tells the command that the connection has ended.
+SSH = '''#!%s
+import os, select, sys
+if sys.argv[1:5] != ["-T", "-o", "BatchMode=yes", "--"] or sys.argv[5] not in ("%s", "%s") or len(sys.argv) != 7:
+    sys.exit(98)
+print("fake ssh", flush=True)
+if os.path.exists(os.path.dirname(sys.argv[0]) + "/ssh-fails"):
+    sys.exit(99)
+connection, end = os.pipe()
+server = os.fork()
+if not server:
+    os.setsid()
+    os.close(end)
+    command = os.fork()
+    if not command:
+        os.execvp("sh", ["sh", "-c", sys.argv[6]])
+    over = os.pidfd_open(command)
+    if over not in select.select([over, connection], [], [])[0]:
+        os._exit(255)
+    os._exit(os.waitstatus_to_exitcode(os.waitpid(command, 0)[1]) & 255)
+os.close(connection)
+sys.exit(os.waitstatus_to_exitcode(os.waitpid(server, 0)[1]))
 '''
 
 
@@ -63,10 +82,22 @@ def printed(l, key):
     ends(shared)
 
 
+def using(folder):
+    """The processes that have it in their command lines."""
+    found = []
+    for pid in filter(str.isdigit, os.listdir("/proc")):
+        try:
+            with open("/proc/%s/cmdline" % pid, "rb") as f:
+                found += [pid] * (folder.encode() in f.read())
+        except OSError:
+            pass  # it has ended
+    return found
+
+
 def by_ssh(l, key):
     path = l.path("ssh")
     with open(path, "w") as f:
-        f.write(SSH % (HOST1, os.path.dirname(path)))
+        f.write(SSH % (sys.executable, HOST1, FAR))
     os.chmod(path, os.stat(path).st_mode | stat.S_IXUSR)
     env = {"PATH": "%s:%s:%s" % (os.path.dirname(path), os.path.dirname(program("gvm")), os.environ["PATH"])}
     l.run("ip", "address", "add", HOST0 + "/32", "dev", "lo")
@@ -75,6 +106,17 @@ def by_ssh(l, key):
     shared = bare.Bare(l, [0, 1])
     shared.processes[0] = l.start("all", *gvm_run(cpus, key, "--ssh"), *qemu(shared, *in_file(shared)), env=env)
     ends(shared)
+
+    l.run("ip", "route", "add", "local", FAR + "/32", "dev", "lo")
+    shared = bare.Bare(l, [0, 1])
+    shared.processes[0] = l.start("far", *gvm_run("1@%s,1@%s" % (FAR, HOST1), key, "--ssh"), *qemu(shared, *in_file(shared)),
+                                  env=env)
+    shared.up()
+    shared.works()
+    shared.processes[0].signal(15)
+    shared.processes[0].wait(20)
+    lab.wait_for("what ssh has begun ends with it", lambda: not using(shared.folder), 20)
+    shared.end()
 
     with open(l.path("ssh-fails"), "w"):
         pass

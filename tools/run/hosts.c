@@ -302,7 +302,8 @@ static char *cpus_text(const struct run_cpus *c)
 	return text;
 }
 
-/* What a shell on that host is given. */
+/* What a shell on that host is given. sshd tells a command without a terminal nothing when the connection ends, so that it ends
+ * with its parent, which is sshd. */
 static char *remote_text(const struct hosts *h, unsigned node, char *const argv[])
 {
 	char number[16], *cpus = cpus_text(&h->c), *text = NULL;
@@ -311,10 +312,11 @@ static char *remote_text(const struct hosts *h, unsigned node, char *const argv[
 
 	while (argv[count])
 		count++;
-	words = calloc((size_t)count + 16, sizeof(*words));
+	words = calloc((size_t)count + 24, sizeof(*words));
 	snprintf(number, sizeof(number), "%u", node);
 	if (cpus && words) {
-		const char *const own[] = {"gvm", "run", "--cpus", cpus, "--node", number, "--key", h->key, NULL};
+		const char *const own[] = {"exec", "setpriv", "--pdeathsig", "TERM", "gvm", "run", "--cpus", cpus, "--node", number,
+					   "--key", h->key, NULL};
 
 		for (n = 0; own[n]; n++)
 			words[n] = own[n];
@@ -341,7 +343,8 @@ __attribute__((noreturn)) static void child(struct hosts *h, unsigned node, char
 	prctl(PR_SET_PDEATHSIG, SIGTERM);
 	if (getppid() != parent)
 		_exit(127);
-	if (node) { /* the terminal is the guest's, where its devices are */
+	if (node) { /* the terminal is the guest's, where its devices are; as are the signals of its keys */
+		setpgid(0, 0);
 		null = open("/dev/null", O_RDONLY);
 		dup2(null, STDIN_FILENO);
 	}
