@@ -63,8 +63,8 @@ static void job_over(struct unpack *u, struct unpack_job *job)
 {
 	uint64_t one = 1;
 
+	atomic_fetch_add(&u->over, 1); /* first: the front, which may be looking at this one, counts down */
 	atomic_store(&job->state, UNPACK_OVER);
-	atomic_fetch_add(&u->over, 1);
 	if (atomic_exchange(&u->wakes, false) && write(u->event_fd, &one, sizeof(one)) < 0)
 		return; /* it is readable already */
 }
@@ -163,10 +163,11 @@ static void job_collect(struct unpack *u, struct unpack_job *job)
 
 unsigned unpack_collect(struct unpack *u)
 {
+	struct unpack_job *job;
 	unsigned n = 0;
 
-	for (; atomic_load_explicit(&u->over, memory_order_relaxed); n++)
-		job_collect(u, job_find(u, UNPACK_OVER));
+	for (; atomic_load_explicit(&u->over, memory_order_relaxed) && (job = job_find(u, UNPACK_OVER)); n++)
+		job_collect(u, job);
 	return n;
 }
 
@@ -186,6 +187,14 @@ static void pages_copy(uint8_t *to, const uint8_t *from, uint32_t pages)
 			memcpy(to + i * GVM_PAGE_BYTES, from + i * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
 }
 
+/* The other thread has gone on to another job, perhaps: then the buffer that it wrote to is the spare one again. */
+static void left_collect(struct unpack *u)
+{
+	for (struct unpack_job *job = u->job; job < u->job + UNPACK_JOBS; job++)
+		if (job->left && atomic_load(&job->state) == UNPACK_OVER)
+			job_collect(u, job);
+}
+
 /* The other thread is at it, and may not have the CPU: it goes on in the buffer that it has, which the owner gets no more. (It
  * begins one job at a time, so that one spare buffer is enough.) */
 static void job_take_back(struct unpack *u, struct unpack_job *job)
@@ -193,6 +202,7 @@ static void job_take_back(struct unpack *u, struct unpack_job *job)
 	uint32_t got;
 	int error;
 
+	left_collect(u);
 	assert(u->spare && *job->piece.to == job->to);
 	job->left = true;
 	pages_copy(u->spare, job->to, ~job->piece.pages);

@@ -73,7 +73,7 @@ struct unpack {
 	uint8_t *spare;	 /* a chunk's buffer, for unpack_hurry(); NULL: the other thread still writes to it */
 	struct unpack_job job[UNPACK_JOBS];
 	sem_t more;	 /* so many jobs were given, and not looked for by the other thread yet */
-	atomic_uint over; /* jobs that are OVER */
+	atomic_uint over; /* jobs that are OVER, or become it just now */
 	atomic_bool wakes; /* the front sleeps: who ends a job writes to event_fd */
 };
 

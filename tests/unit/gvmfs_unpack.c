@@ -28,6 +28,7 @@ static struct owner {
 
 /* What unpack.c calls: the other thread stands still in it where it is held. */
 static atomic_bool held, stands;
+static atomic_uint passes; /* so many chunks it decodes nevertheless */
 static pthread_t front;
 int __real_chunk_decode(struct chunk_codec *c, const struct chunk_head *head, const uint8_t *body, const struct gvm_id *id,
 			uint64_t chunk, uint32_t zero_pages, uint8_t *to, uint32_t *got);
@@ -38,11 +39,13 @@ int __wrap_chunk_decode(struct chunk_codec *c, const struct chunk_head *head, co
 			uint64_t chunk, uint32_t zero_pages, uint8_t *to, uint32_t *got)
 {
 	if (!pthread_equal(pthread_self(), front)) {
-		while (atomic_load(&held)) {
+		while (atomic_load(&held) && !atomic_load(&passes)) {
 			atomic_store(&stands, true);
 			sched_yield();
 		}
 		atomic_store(&stands, false);
+		if (atomic_load(&passes))
+			atomic_fetch_sub(&passes, 1);
 	}
 	return __real_chunk_decode(c, head, body, id, chunk, zero_pages, to, got);
 }
@@ -191,6 +194,30 @@ static void what_is_waited_for_comes_at_once(void)
 	}
 }
 
+/* It has gone on from the chunk that was taken back to another, which is waited for before the front has looked. */
+static void the_next_comes_at_once_too(void)
+{
+	begin();
+	atomic_store(&held, true);
+	CHECK(give(0));
+	while (!atomic_load(&stands))
+		sched_yield();
+	unpack_hurry(&unpack, &owner[0]);
+	CHECK(give(1) && give(2));
+	atomic_store(&passes, 1);
+	while (!atomic_load(&unpack.over) || !atomic_load(&stands))
+		sched_yield();
+	unpack_hurry(&unpack, &owner[1]);
+	unpack_hurry(&unpack, &owner[2]);
+	for (unsigned c = 0; c < 3; c++)
+		is_right(c);
+	CHECK_EQ(unpack.under_way, 1);
+	atomic_store(&held, false);
+	wait_for_all();
+	for (unsigned c = 0; c < 3; c++)
+		is_right(c);
+}
+
 /* Of a buffer that is exchanged the other pages stay. */
 static void what_was_here_stays(void)
 {
@@ -217,6 +244,7 @@ static const struct check_test tests[] = {
 	{"what-is-given-comes-back-decoded", what_is_given_comes_back_decoded},
 	{"what-is-damaged-is-told", what_is_damaged_is_told},
 	{"what-is-waited-for-comes-at-once", what_is_waited_for_comes_at_once},
+	{"the-next-comes-at-once-too", the_next_comes_at_once_too},
 	{"what-was-here-stays", what_was_here_stays},
 };
 CHECK_MAIN(tests)
