@@ -31,6 +31,7 @@
 #define VDSO_MAX     (16 * PAGE_BYTES)
 #define USER_CODE    0x33 /* the code segment of 64-bit programs */
 #define SYSCALL_BYTES 2
+#define CALLS	     2 /* of remote_call() for one clerk */
 
 /* What a system call that a stop has interrupted leaves in its result: the kernel's own, never shown to programs. */
 enum { RESTART_SYS = 512, RESTART_NOINTR = 513, RESTART_NOHAND = 514, RESTART_BLOCK = 516 };
@@ -39,6 +40,7 @@ struct target {
 	pid_t pid;
 	char *err;
 	uint64_t hole, hole_end; /* behind the vdso's code */
+	unsigned places;	 /* so many pieces have room there */
 	uint64_t room, code_bytes, room_bytes; /* the clerk's */
 };
 
@@ -125,6 +127,11 @@ static uint64_t gap_find(pid_t pid, uint64_t bytes)
 	return best & ~(uint64_t)(PAGE_BYTES - 1);
 }
 
+static uint64_t call_bytes(void)
+{
+	return ((uint64_t)(clerk_call_end - clerk_call) + 63) & ~63ull;
+}
+
 /* The bytes behind the last that a program header of the vdso names, in its last page. */
 static int hole_find(struct target *t)
 {
@@ -150,10 +157,11 @@ static int hole_find(struct target *t)
 	}
 	/* sections that no header names stand behind: symbols for debuggers, which nobody executes */
 	last = (last + 63) & ~63ull;
-	if (!rc && last + (uint64_t)(clerk_call_end - clerk_call) > vdso[1] - vdso[0])
+	if (!rc && last + CALLS * call_bytes() > vdso[1] - vdso[0])
 		rc = -ENOSPC;
 	t->hole = vdso[0] + last;
 	t->hole_end = vdso[1];
+	t->places = rc ? 0 : (unsigned)((t->hole_end - t->hole) / call_bytes());
 	free(copy);
 	return rc ? because(t, rc, "its vdso has no room") : 0;
 }
@@ -336,11 +344,21 @@ static int send_on(const struct target *t, struct piece *p)
 	return rc == 1 ? because(t, -EBUSY, "no thread of it waits in a system call") : rc;
 }
 
+/* A thread that has made its call may still be on its way out of the piece, for as long as it gets no CPU: the words of that,
+ * which say where it goes on, must not become another's. */
+static uint64_t place_next(const struct target *t)
+{
+	static unsigned used;
+
+	return t->hole + ((unsigned)getpid() + used++) % t->places * call_bytes();
+}
+
 /* Has it make a system call, of which a mapping from `at` to `end` with these permissions comes. */
 static int remote_call(const struct target *t, const uint64_t words[7], uint64_t at, uint64_t end, const char *perms)
 {
-	struct piece p = {.at = t->hole, .code = clerk_call, .bytes = (size_t)(clerk_call_end - clerk_call),
-			  .words_at = t->hole + (uint64_t)(clerk_call_words - clerk_call), .count = 8};
+	uint64_t place = place_next(t);
+	struct piece p = {.at = place, .code = clerk_call, .bytes = (size_t)(clerk_call_end - clerk_call),
+			  .words_at = place + (uint64_t)(clerk_call_words - clerk_call), .count = 8};
 	int rc;
 
 	memcpy(p.words, words, 7 * sizeof(*words));
