@@ -41,6 +41,8 @@
 #define SHORT_NS      1000000
 #define SET_NAME      15 /* PR_SET_NAME */
 #define PIPE_TO_STDERR 2
+#define POLL_IN	      1
+#define POLL_OUT      4
 
 __asm__(".pushsection gvm_clerk,\"ax\",@progbits\n"
 	".globl clerk_call, clerk_call_words, clerk_call_end, clerk_begin, clerk_begin_words, clerk_spawn\n"
@@ -191,14 +193,26 @@ CODE static _Noreturn void thread_end(void)
 		call(__NR_exit, 0, 0, 0, 0, 0, 0);
 }
 
-/* A guest whose memory is lost must not go on. */
+struct poll {
+	int32_t fd;
+	int16_t events, revents;
+};
+
+/* A guest whose memory is lost must not go on: nor does it for a log that nobody reads. */
 CODE static _Noreturn void guest_end(struct clerk *c)
 {
+	struct timespec t;
+	struct poll p;
 	size_t n = 0;
 
 	while (n < sizeof(c->lost) && c->lost[n])
 		n++;
-	call(__NR_write, PIPE_TO_STDERR, AT(c->lost), n, 0, 0, 0);
+	p.fd = PIPE_TO_STDERR;
+	p.events = POLL_OUT;
+	p.revents = 0;
+	t.tv_sec = t.tv_nsec = 0;
+	if (call(__NR_ppoll, AT(&p), 1, AT(&t), 0, 0, 0) > 0 && p.revents & POLL_OUT)
+		call(__NR_write, PIPE_TO_STDERR, AT(c->lost), n, 0, 0, 0);
 	for (;;)
 		call(__NR_exit_group, 1, 0, 0, 0, 0, 0);
 }
@@ -321,7 +335,7 @@ CODE static bool fd_pins(const struct clerk *c, struct clerk_look *l, const stru
 {
 	long n = call(__NR_readlinkat, (uint64_t)l->fd, AT(e->name), AT(l->link), sizeof(l->link) - 1, 0, 0);
 	long flags = call(__NR_fcntl, (uint64_t)fd, F_GETFL, 0, 0, 0, 0);
-	struct stat st;
+	struct statx st;
 
 	l->link[n < 0 ? 0 : n] = 0;
 	for (unsigned i = 0; i < CLERK_PINNING_COUNT; i++)
@@ -329,9 +343,11 @@ CODE static bool fd_pins(const struct clerk *c, struct clerk_look *l, const stru
 			return true;
 	if (*l->link != '/')
 		return false;
-	if (flags < 0 || flags & O_PATH || call(__NR_fstat, (uint64_t)fd, AT(&st), 0, 0, 0, 0) < 0)
+	/* what is known here: a filesystem that does not answer (NFS, FUSE) would have gvmfs wait for this zap */
+	if (flags < 0 || flags & O_PATH ||
+	    call(__NR_statx, (uint64_t)fd, AT(c->nothing), AT_EMPTY_PATH | AT_STATX_DONT_SYNC, STATX_TYPE, AT(&st), 0) < 0)
 		return false;
-	return S_ISBLK(st.st_mode) || (S_ISREG(st.st_mode) && flags & O_DIRECT);
+	return S_ISBLK(st.stx_mode) || (S_ISREG(st.stx_mode) && flags & O_DIRECT);
 }
 
 CODE static bool is_region(const struct clerk *c, int fd)
@@ -384,15 +400,12 @@ CODE static bool fds_look(struct clerk *c, struct clerk_look *l, bool renew)
 /* Reads the userfaultfd, so that mremap() returns. What it takes of faults is sent again when everybody is woken. */
 CODE static void events_read(struct clerk *c)
 {
-	struct {
-		int32_t fd;
-		int16_t events, revents;
-	} p;
 	struct timespec t;
+	struct poll p;
 
 	while (!c->hand_stops) {
 		p.fd = c->uffd;
-		p.events = 1; /* POLLIN */
+		p.events = POLL_IN;
 		p.revents = 0;
 		t.tv_sec = 0;
 		t.tv_nsec = SHORT_NS;
