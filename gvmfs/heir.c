@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "state/lookout.h"
 #include "uffd/listener.h"
+#include "upgrade.h"
 
 #include <errno.h>
 #include <fcntl.h>
@@ -21,7 +22,10 @@
 #include <sys/un.h>
 #include <unistd.h>
 
-#define END_MS 5000
+#define END_MS	  5000
+#define NOTICE_MS 60000 /* how long a worker may take to see that its supervisor was killed */
+#define LOOK_MS	  10
+#define LOOKS_ASK 100 /* and after so many looks, whether it is there itself */
 
 enum heir_what {
 	HEIR_ASK = 1, /* the heir */
@@ -107,6 +111,32 @@ static int connection_make(dev_t dev)
 	return r;
 }
 
+/*
+ * The same; while the supervisor has ended and its worker, which may get no CPU, has not seen it, waits for that. -ENOENT: the
+ * place has no such worker.
+ */
+static int connection_await(const char *path, dev_t dev, struct stop *stop)
+{
+	bool told = false;
+
+	for (unsigned looks = 0; looks < NOTICE_MS / LOOK_MS; looks++) {
+		bool left = upgrade_is_left(dev);
+		int fd = connection_make(dev); /* after that look: the worker listens before it takes the other name away */
+
+		if (fd >= 0 || !left)
+			return fd;
+		/* Both may have been killed. */
+		if (looks % LOOKS_ASK == 0 && !place_lives(path, stop))
+			return -ENOENT;
+		if (!told)
+			log_warning(NULL, "%s: waits until the worker there has seen that its supervisor was killed", path);
+		told = true;
+		if (stop_wait(stop, -1, LOOK_MS) == -ECANCELED)
+			return -ECANCELED;
+	}
+	return -ENOENT;
+}
+
 /* One session's descriptors, by their numbers in this process. */
 struct estate {
 	int fd[JOURNAL_SESSIONS][SESSION_FDS];
@@ -180,7 +210,7 @@ static bool process_ends(pid_t pid)
 	return ended;
 }
 
-int heir_ask(const char *path, struct mount *m, struct journal *j)
+int heir_ask(const char *path, struct mount *m, struct journal *j, struct stop *stop)
 {
 	struct journal taken;
 	struct estate estate;
@@ -193,9 +223,9 @@ int heir_ask(const char *path, struct mount *m, struct journal *j)
 	*m = (struct mount){ .at = path, .fuse_fd = -1 };
 	r = place_identify(place, &m->own);
 	close(place);
-	from = r < 0 ? r : connection_make(m->own.dev);
+	from = r < 0 ? r : connection_await(at, m->own.dev, stop);
 	if (from < 0)
-		return 0;
+		return from == -ECANCELED ? from : 0;
 	r = peer_is_trusted(from, &worker) ? message_send(from, HEIR_ASK, 0, NULL, 0) : -EPERM;
 	if (!r)
 		r = estate_take(from, m, &taken, &estate);

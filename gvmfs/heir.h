@@ -25,9 +25,10 @@
 
 /* ---- the heir */
 
-/* Asks the worker of the mount at `path`. 1: the mount was taken over, and `m` and `j` are filled in; 0:
- * there is no worker, or the place is free now; or a negative errno, which was logged. */
-int heir_ask(const char *path, struct mount *m, struct journal *j);
+/* Asks the worker of the mount at `path`; waits until that has seen its supervisor's end, if it has not yet. 1: the mount was
+ * taken over, and `m` and `j` are filled in; 0: there is no such worker, or the place is free now; or a negative errno, which was
+ * logged (but for -ECANCELED: `stop` says to end). */
+int heir_ask(const char *path, struct mount *m, struct journal *j, struct stop *stop);
 
 /* ---- the worker */
 

@@ -111,13 +111,14 @@ static void *orphan_thread(void *arg)
 	while (stop_wait(&orphan.stop, orphan.supervisor_fd, -1) == -ECANCELED)
 		stop_take(&orphan.stop);
 	orphan.is_orphan = true;
+	/* First, since the next start may be here already. */
+	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);
+	upgrade_close((dev_t)orphan.journal->super->mount_dev);
 	log_loss(NULL, "%s: the supervisor was killed; worker %d serves on, takes no new programs on the "
 		 "fast path and will not be replaced; start gvmfs there again, which takes the mount over",
 		 orphan.mount->at, (int)getpid());
 	/* No new clients: the socket's file goes, and the door has ended. */
 	listener_close(orphan.listener, orphan.journal->super->attach_path);
-	upgrade_close((dev_t)orphan.journal->super->mount_dev);
-	orphan.listener_fd = heir_listen((dev_t)orphan.journal->super->mount_dev);
 	/* The next heir has to wait, as long as it likes, while the front thread owes copies to one before. */
 	for (;;) {
 		if (stop_wait(&orphan.stop, orphan.asked ? orphan.copies.made : orphan.listener_fd, -1) == -ECANCELED)

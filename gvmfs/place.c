@@ -214,6 +214,20 @@ static int place_ask(int fd, const struct found *found, struct stop *stop)
 	return r == -ECONNABORTED || r == -ECONNREFUSED ? -ENOTCONN : r;
 }
 
+bool place_lives(const char *path, struct stop *stop)
+{
+	char at[PATH_MAX];
+	struct found found;
+	int fd = place_open(path, at);
+	bool lives;
+
+	if (fd < 0)
+		return false;
+	lives = !place_look(fd, at, &found) && found.mounted && found.gvmfs && place_ask(fd, &found, stop) != -ENOTCONN;
+	close(fd);
+	return lives;
+}
+
 /* Clears one mount. 1: it was dead and is detached; 0: there is nothing to clear; or a negative
  * errno. */
 static int clear_one(const char *path, struct stop *stop, bool quiet)

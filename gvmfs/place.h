@@ -36,6 +36,9 @@ int place_lock(const char *path);
 /* Detaches the mount whose root the descriptor is. Its users keep what they have open. */
 int place_detach(int fd, const char *path);
 
+/* Whether a gvmfs is mounted there whose process is not gone. (It may not answer.) */
+bool place_lives(const char *path, struct stop *stop);
+
 /*
  * Detaches mounts of gvmfs at the place whose process is gone, also several on top of each other.
  * 0; -EBUSY: a gvmfs there lives, or does not answer; -ECANCELED: asked to end; or another negative

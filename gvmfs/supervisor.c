@@ -688,7 +688,7 @@ static int serve_on(struct supervisor *s, int r)
 
 static int serve(struct supervisor *s)
 {
-	int r = heir_ask(s->opts->mountpoint, &s->mount, &s->journal);
+	int r = heir_ask(s->opts->mountpoint, &s->mount, &s->journal, &s->stop);
 
 	if (!r)
 		r = mount_make(&s->mount, s->opts, &s->stop);

@@ -15,6 +15,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <sys/wait.h>
@@ -72,6 +73,37 @@ void upgrade_close(dev_t dev)
 
 	if (address(dev, &addr) == 0)
 		unlink(addr.sun_path);
+}
+
+/* By a child that has a copy of its socket a supervisor that was killed still takes connections. */
+static bool listener_has_ended(int fd)
+{
+	struct pollfd p = { .events = POLLIN };
+	struct ucred who;
+	socklen_t size = sizeof(who);
+	bool ended;
+
+	if (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) < 0)
+		return false;
+	p.fd = (int)syscall(SYS_pidfd_open, who.pid, 0);
+	if (p.fd < 0)
+		return errno == ESRCH;
+	ended = poll(&p, 1, 0) == 1;
+	close(p.fd);
+	return ended;
+}
+
+bool upgrade_is_left(dev_t dev)
+{
+	struct sockaddr_un addr;
+	int fd = address(dev, &addr) ? -1 : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
+	bool left;
+
+	if (fd < 0)
+		return false;
+	left = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) < 0 ? errno == ECONNREFUSED : listener_has_ended(fd);
+	close(fd);
+	return left;
 }
 
 void upgrade_poll(const struct upgrade *u, struct pollfd p[2])

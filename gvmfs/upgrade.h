@@ -29,6 +29,9 @@ void upgrade_open(struct upgrade *u, dev_t dev);
 void upgrade_leave(struct upgrade *u);
 /* Removes the socket's name; also in a worker whose supervisor was killed. */
 void upgrade_close(dev_t dev);
+/* Whether the supervisor of the mount on this device, which listens for requests, has ended. (Its worker removes the name when
+ * it has seen that.) */
+bool upgrade_is_left(dev_t dev);
 /* What to wait for, two descriptors; and until when, in milliseconds (-1: for ever). */
 void upgrade_poll(const struct upgrade *u, struct pollfd p[2]);
 int upgrade_look_ms(const struct upgrade *u);

@@ -3,7 +3,7 @@
 """A mount whose supervisor was killed is taken over by the next start at its place: guests and open files go
 on, new programs come to the fast path, a worker that is killed is replaced again, and the mount ends as any
 other. Until then the worker serves alone, and says so. A next start that is stopped while it takes the mount over
-delays no guest."""
+delays no guest; one that comes before the worker has seen that its supervisor was killed waits for that."""
 
 import os
 import signal
@@ -126,6 +126,24 @@ def survived(l, node):
     nothing_left(path)
 
 
+def unnoticed(l, node):
+    """The next start is there before the worker, which gets no CPU, has seen its supervisor's end."""
+    path = folder(l, "unnoticed")
+    process = start(l, node, path, "unnoticed")
+    worker = worker_of(path, process)
+    os.kill(worker, signal.SIGSTOP)
+    process.signal(signal.SIGKILL)
+    process.wait(5)
+    heir = l.start("heir", *command([node], path, "-f"), service=True)
+    heir.says("waits until the worker there has seen")
+    os.kill(worker, signal.SIGCONT)
+    heir.says("taken over from process %d" % worker)
+    region(path, "unnoticed", MIB)
+    l.run("umount", path)
+    heir.succeed(20)
+    nothing_left(path)
+
+
 def of_another_user(l, node):
     """Nobody but root, and the user whose mount it is, is given anything."""
     path = folder(l, "roots")
@@ -149,6 +167,7 @@ def test(l):
     open_device(l)
     node = Node(l, "256M")
     survived(l, node)
+    unnoticed(l, node)
     of_another_user(l, node)
 
 
