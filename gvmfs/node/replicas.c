@@ -735,21 +735,23 @@ static bool waits_end(struct worker *w, struct replicas *r)
 	return true;
 }
 
-/* While the front stood still it could connect to no node, and read no answer: that time is no node's. */
-static void front_was_away(struct replicas *r, uint64_t ns)
+/* While the front stood still it could connect to no node, and read no answer: that time is no node's. (A node may be bad since
+ * then, by what was read first.) */
+static void front_was_away(struct replicas *r, uint64_t now_ns, uint64_t ns)
 {
 	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++) {
 		struct replica_node *n = &r->node[i];
 
 		n->down_ns += n->down_ns ? ns : 0;
 		n->bad_ns += n->bad ? ns : 0;
+		n->bad_ns = n->bad_ns < now_ns ? n->bad_ns : now_ns;
 	}
 }
 
 static void region_look(struct replicas *r, uint64_t now_ns)
 {
 	if (r->looked_ns && now_ns - r->looked_ns > LOOKS_NS)
-		front_was_away(r, now_ns - r->looked_ns - LOOKS_NS);
+		front_was_away(r, now_ns, now_ns - r->looked_ns - LOOKS_NS);
 	r->looked_ns = now_ns;
 	records_again(r, now_ns);
 	for (unsigned i = 0; i < r->inode->disk->rec.node_count; i++)

@@ -541,6 +541,20 @@ static void time_in_which_the_front_stood_still_is_no_nodes(void)
 	CHECK_EQ(write_begin(0)->nodes, 1);
 }
 
+/* The first that it reads afterwards is that a request has failed. */
+static void a_failure_that_is_read_late_excludes_no_node(void)
+{
+	setup();
+	now_ns += 5000 * MS;
+	CHECK(replicas_heard(&inode, &conns[1].incarnation, -ETIMEDOUT));
+	tick(500);
+	CHECK(inode.replicas->node[1].bad);
+	CHECK_EQ(call_count, 0);
+	tick(4000);
+	CHECK(!inode.replicas->node[1].bad);
+	CHECK_EQ(call_count, 0);
+}
+
 static void a_write_waits_not_for_a_node_that_is_known_to_be_away(void)
 {
 	struct flush *f;
@@ -942,6 +956,7 @@ static const struct check_test tests[] = {
 	{"a-node-that-refuses-a-view-is-not-asked-again-at-once", a_node_that_refuses_a_view_is_not_asked_again_at_once},
 	{"a-bad-node-that-takes-what-the-other-lost-is-bad-no-more", a_bad_node_that_takes_what_the_other_lost_is_bad_no_more},
 	{"time-in-which-the-front-stood-still-is-no-nodes", time_in_which_the_front_stood_still_is_no_nodes},
+	{"a-failure-that-is-read-late-excludes-no-node", a_failure_that_is_read_late_excludes_no_node},
 	{"a-write-waits-not-for-a-node-that-is-known-to-be-away", a_write_waits_not_for_a_node_that_is_known_to_be_away},
 	{"no-node-is-left-out-while-all-are-away", no_node_is_left_out_while_all_are_away},
 	{"connections-that-are-dead-are-no-nodes-that-answer", connections_that_are_dead_are_no_nodes_that_answer},
