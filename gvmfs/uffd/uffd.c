@@ -17,7 +17,13 @@
 #include <unistd.h>
 
 #define LAST_PAGE 0x7fffffffe000ull /* of a process's address space on x86-64 */
-#define TRIES	  100000u	    /* of a call that fails with EAGAIN */
+
+/*
+ * Of a call that fails with EAGAIN. It does for a moment where the kernel takes an empty page table away; and as long as a client
+ * moves registered memory and the message of that was not read (PLAIN_FEATURES). Who makes the call may be the one that
+ * reads it, so that to go on trying is in vain, and it costs all regions that many calls: no more than a fault does.
+ */
+#define TRIES 200u
 
 /* Newer than the kernel headers that Debian 12 has; the values are the kernel's ABI. */
 #ifndef UFFDIO_POISON

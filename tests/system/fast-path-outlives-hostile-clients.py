@@ -25,12 +25,18 @@ STORM_THREADS = 12
 # gvm_attach.h
 MESSAGE = struct.Struct("<IHHQQQQIi208s")
 MAGIC, VERSION = 0x416d7647, 1
-HELLO, WELCOME, REFUSE, READY, GO, DETACHED = 1, 2, 3, 4, 5, 10
+HELLO, WELCOME, REFUSE, READY, GO, ABORT, DETACHED = 1, 2, 3, 4, 5, 9, 10
 
 # linux/userfaultfd.h, asm/unistd_64.h
 SYS_USERFAULTFD = 323
 UFFDIO_API = 0xc018aa3f
+UFFDIO_REGISTER = 0xc020aa00
 MISSING_AND_MINOR_SHMEM = 1 << 5 | 1 << 10
+EVENT_REMAP = 1 << 2
+MISSING_AND_MINOR = 1 << 0 | 1 << 2
+SHARED, PRIVATE_ANONYMOUS = 1, 0x22
+MAYMOVE_FIXED = 3
+MADV_DONTNEED, MADV_NOHUGEPAGE = 4, 15
 
 # What is freed is overwritten, so that gvmfs does not get away with using it.
 PERTURB = "glibc.malloc.perturb=165:glibc.malloc.tcache_count=0"
@@ -56,11 +62,11 @@ class Client:
         return MESSAGE.unpack(message)[2] if message else 0
 
 
-def userfaultfd():
+def userfaultfd(more=0):
     """One that is in order, but has nothing registered."""
     fd = ctypes.CDLL(None).syscall(SYS_USERFAULTFD, os.O_CLOEXEC | os.O_NONBLOCK)
     expect(fd >= 0, "no userfaultfd")
-    fcntl.ioctl(fd, UFFDIO_API, struct.pack("<QQQ", 0xaa, MISSING_AND_MINOR_SHMEM, 0))
+    fcntl.ioctl(fd, UFFDIO_API, struct.pack("<QQQ", 0xaa, MISSING_AND_MINOR_SHMEM | more, 0))
     return fd
 
 
@@ -83,6 +89,46 @@ def has_pages_before_it_is_served(region):
     for descriptor in [fd, *descriptors]:
         os.close(descriptor)
     client.socket.close()
+
+
+def moves_its_memory(region):
+    """Whoever moves registered memory waits until gvmfs has read the message; until then no page can be put in. Goes on until gvmfs
+    gives it up, which only ends this region."""
+    libc = ctypes.CDLL(None)
+    for name in ("mmap", "mremap"):
+        getattr(libc, name).restype = ctypes.c_void_p
+    fd = os.open(region, os.O_RDWR)
+    client = Client(region)
+    client.say(HELLO, fd, size=SIZE)
+    _, descriptors, _, _ = socket.recv_fds(client.socket, MESSAGE.size, 8)
+    at = libc.mmap(None, ctypes.c_size_t(SIZE), 3, SHARED, descriptors[0], ctypes.c_long(0))
+    libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(SIZE), MADV_NOHUGEPAGE)
+    told = userfaultfd(EVENT_REMAP)
+    fcntl.ioctl(told, UFFDIO_REGISTER, struct.pack("<QQQQ", at, SIZE, MISSING_AND_MINOR, 0))
+    message = MESSAGE.pack(MAGIC, VERSION, READY, 0, at, 0, SIZE, 4096, 0, b"")
+    socket.send_fds(client.socket, [message], [told])
+    answer = client.hear()
+    expect(answer == GO, "it is answered with %d", answer)
+
+    def move(number):
+        places = [at + SIZE - 4096 * (number + 1),
+                  libc.mmap(None, ctypes.c_size_t(4096), 0, PRIVATE_ANONYMOUS, -1, ctypes.c_long(0))]
+        while True:
+            libc.mremap(ctypes.c_void_p(places[0]), ctypes.c_size_t(4096), ctypes.c_size_t(4096), MAYMOVE_FIXED,
+                        ctypes.c_void_p(places[1]))
+            places.reverse()
+
+    def touch():
+        while True:
+            for page in range(at, at + SIZE // 2, 4096):
+                libc.strnlen(ctypes.c_void_p(page), ctypes.c_size_t(1))
+            libc.madvise(ctypes.c_void_p(at), ctypes.c_size_t(SIZE // 2), MADV_DONTNEED)
+
+    for work, *arguments in [(move, 0), (move, 1), (touch,)]:
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+    client.socket.settimeout(lab.patience(20))
+    answer = client.hear()
+    expect(answer == ABORT, "it is told %d", answer)
 
 
 def leaves(client):
@@ -187,6 +233,9 @@ def test(l):
     in_a_process(has_pages_before_it_is_served, region)
     honest = Mapper(l, mount.region("honest", SIZE))
     honest.do("fill", 0, SIZE, 1)
+    in_a_process(moves_its_memory, mount.region("moved", SIZE))
+    expect(mount.worker() == worker, "the worker did not live: a client moved its memory")
+    honest.do("check", 0, SIZE, 1)
     for ending in (leaves, babbles, vanishes, detaches):
         doomed = mount.region(ending.__name__, SIZE)
         l.write(doomed, 0, MIB, 3)
