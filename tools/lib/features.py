@@ -60,6 +60,11 @@ def ptrace():
         os.waitpid(pid, 0)
 
 
+def mseal():
+    """Linux 6.10."""
+    return ctypes.CDLL(None).syscall(462, 0, 0, 0) == 0
+
+
 def _cgroup_memory(kind):
     with open("/proc/self/mountinfo") as f:
         for line in f:
@@ -84,6 +89,7 @@ FEATURES = {
     "ipv6": (ipv6, True),
     "kvm": (kvm, True),
     "ptrace": (ptrace, True),
+    "mseal": (mseal, True),
     "fuse": (fuse, False),
     "root": (root, False),
     "sparse": (lambda: shutil.which("sparse") is not None, False),
