@@ -5,6 +5,7 @@ and checks; so does Linux in a plain QEMU. What is not provably safe is refused,
 gvmfs refuses: then everything is as it was. Killed at any moment, it leaves the program right, and on one path or the other."""
 
 import ctypes
+import fcntl
 import glob
 import mmap
 import os
@@ -45,6 +46,10 @@ def attached(l, mount):
     client.do("stir", SIZE // 2, SIZE // 2)
     expect("nothing is in the way" in attach(l, client.process.pid, "--check"), "it says nothing")
     expect(not mount.stats("ram")["fast"], "--check has changed something")
+    other = os.open("/proc/%d" % client.process.pid, os.O_RDONLY)
+    fcntl.flock(other, fcntl.LOCK_EX)
+    expect("another gvm attach is at it" in attach(l, client.process.pid, status=1), "two at once")
+    os.close(other)
     said = attach(l, client.process.pid, "--local", "2M")
     expect("on the fast path" in said, "it says %s", said)
     expect(mount.stats("ram")["fast"] and mount.stats("ram")["local_bytes"] == BUDGET, "stats: %s", mount.stats("ram"))
@@ -92,6 +97,7 @@ def refused(l, mount):
           ("confined", lambda fd: confine(), "filter of system calls"),
           ("locked", lambda fd: ctypes.CDLL(None).mlock(ctypes.create_string_buffer(4096), 4096), "locked memory"),
           ("direct", lambda fd: os.open(__file__, os.O_RDONLY | os.O_DIRECT), "direct I/O"),
+          ("just being attached", lambda fd: ctypes.CDLL(None).prctl(15, b"gvm-zap", 0, 0, 0), "is just being attached"),
           ("twice", lambda fd: keep(mmap.mmap(fd, SIZE)), "more than once"),
           ("shared", lambda fd: keep(os.fork() or time.sleep(1e6)), "shares its memory's file"),
           ("closed", "closed", "no longer open"),

@@ -19,6 +19,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/file.h>
 #include <sys/socket.h>
 #include <sys/syscall.h>
 #include <sys/un.h>
@@ -57,7 +58,7 @@ static void told_fill(struct clerk *c, const struct examined *e)
 
 	*c = (struct clerk){.address = e->address, .bytes = e->bytes, .file = e->fd, .advice = e->advice, .ino = e->ino,
 			    .dev_major = e->dev_major, .dev_minor = e->dev_minor, .socket_bytes = sizeof(addr),
-			    .proc_fd = "/proc/self/fd", .uffd_device = "/dev/userfaultfd", .name = "gvm-zap",
+			    .proc_fd = "/proc/self/fd", .uffd_device = "/dev/userfaultfd", .name = CLERK_NAME,
 			    .memory_name = "gvm-attach", .pinning = CLERK_PINNING};
 	_Static_assert(sizeof(c->socket) == sizeof(addr), "a socket's address");
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", e->socket);
@@ -132,13 +133,31 @@ static int attach(pid_t pid, const struct examined *e)
 	return 1;
 }
 
+/* Until this program ends nobody else attaches it. */
+static int alone(pid_t pid)
+{
+	char path[32];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/%d", pid);
+	fd = open(path, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	if (fd < 0 || !flock(fd, LOCK_EX | LOCK_NB))
+		return 0; /* there is none: that is said later */
+	say("process %d: another gvm attach is at it", pid);
+	close(fd);
+	return -EBUSY;
+}
+
 static int attach_all(pid_t pid, uint64_t local_bytes, bool check)
 {
 	static struct examined list[EXAMINE_REGIONS];
 	char err[EXAMINE_ERR];
 	unsigned count;
-	int rc = examine(pid, list, &count, err);
+	int rc = alone(pid);
 
+	if (rc)
+		return 1;
+	rc = examine(pid, list, &count, err);
 	for (unsigned i = 0; !rc && i < count; i++)
 		rc = examine_room(pid, &list[i], local_bytes ? local_bytes : run_fast_budget_get(list[i].at), err);
 	if (rc) {

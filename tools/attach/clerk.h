@@ -26,6 +26,7 @@
 
 #include <stdint.h>
 
+#define CLERK_NAME  "gvm-zap" /* of its threads */
 #define CLERK_STACK 16384u
 #define CLERK_NAMES 4096u
 

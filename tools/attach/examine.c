@@ -34,7 +34,9 @@ struct search {
 	unsigned count;
 	unsigned dev[MOUNTS_MAX][2];
 	unsigned devs;
-	bool memfd, attached; /* what else it maps */
+	bool memfd; /* what else it maps */
+	unsigned long long memory; /* gvmfs's, the last one's inode */
+	unsigned attached;	   /* so many */
 };
 
 __attribute__((format(printf, 3, 4))) static int because(const struct search *s, int rc, const char *fmt, ...)
@@ -224,7 +226,10 @@ static int mappings_find(struct search *s)
 		if (vma_scan(line, &v)) {
 			e = NULL;
 			s->memfd |= !strncmp(line + v.name_at, "/memfd:", 7) && v.perms[3] == 's';
-			s->attached |= !strncmp(line + v.name_at, "/memfd:gvmfs-memory", 19);
+			if (!strncmp(line + v.name_at, "/memfd:gvmfs-memory", 19) && v.ino != s->memory) {
+				s->memory = v.ino;
+				s->attached++;
+			}
 			if (v.ino && is_ours(s, v.dev_major, v.dev_minor)) {
 				rc = mapping_take(s, &v, line + v.name_at);
 				e = known(s, &v);
@@ -246,6 +251,27 @@ static int mappings_find(struct search *s)
 	return because(s, -ENOENT, "process %d maps no file of a gvmfs mount%s", s->pid,
 		       s->memfd ? ": its memory is a memfd, whose content no memory node has; have it start with "
 				  "memory-backend-file, or by gvm run" : "");
+}
+
+/* A clerk whose gvm attach was killed goes on by itself, and must have no second one beside it. */
+static int clerks_check(const struct search *s)
+{
+	unsigned clerks = 0;
+	struct dirent *e;
+	char path[64];
+	DIR *dir;
+
+	snprintf(path, sizeof(path), "/proc/%d/task", s->pid);
+	dir = opendir(path);
+	while (dir && (e = readdir(dir))) {
+		char name[32];
+
+		snprintf(path, sizeof(path), "/proc/%d/task/%.16s/comm", s->pid, e->d_name);
+		clerks += !file_text(path, name, sizeof(name)) && !strcmp(name, CLERK_NAME "\n");
+	}
+	if (dir)
+		closedir(dir);
+	return clerks > s->attached ? because(s, -EBUSY, "process %d is just being attached: try again", s->pid) : 0;
 }
 
 /* ---- descriptors ---- */
@@ -455,6 +481,8 @@ int examine(pid_t pid, struct examined list[EXAMINE_REGIONS], unsigned *count, c
 		rc = mappings_find(&s);
 	if (!rc)
 		rc = status_check(&s);
+	if (!rc)
+		rc = clerks_check(&s);
 	if (!rc)
 		rc = command_check(&s);
 	if (!rc)
