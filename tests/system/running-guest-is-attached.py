@@ -10,6 +10,7 @@ import glob
 import mmap
 import os
 import signal
+import socket
 import time
 
 import guest
@@ -39,6 +40,26 @@ def works(client, seed):
     client.do("check", 0, SIZE // 2, seed + 1)
 
 
+def clerk_of(pid, region):
+    """What one keeps, from its beginning on, so that there is no other."""
+    with open("/proc/%d/maps" % pid) as maps:
+        address = next(line.split("-")[0] for line in maps if line.rstrip().endswith(region))
+    name = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+    name.bind("\0gvm-attach %d %x" % (pid, int(address, 16)))
+    return name
+
+
+def thread_names(pid):
+    found = []
+    for path in glob.glob("/proc/%d/task/*/comm" % pid):
+        try:
+            with open(path) as name:
+                found.append(name.read())
+        except OSError:
+            pass  # it has just ended
+    return found
+
+
 def attached(l, mount):
     region = mount.region("ram", SIZE)
     client = plain(l, region)
@@ -50,6 +71,10 @@ def attached(l, mount):
     fcntl.flock(other, fcntl.LOCK_EX)
     expect("another gvm attach is at it" in attach(l, client.process.pid, status=1), "two at once")
     os.close(other)
+    other = clerk_of(client.process.pid, region)
+    expect("another gvm attach is at it: Address already in use" in attach(l, client.process.pid, status=1), "two clerks")
+    other.close()
+    wait_for("its clerk has ended", lambda: "gvm-zap\n" not in thread_names(client.process.pid))
     said = attach(l, client.process.pid, "--local", "2M")
     expect("on the fast path" in said, "it says %s", said)
     expect(mount.stats("ram")["fast"] and mount.stats("ram")["local_bytes"] == BUDGET, "stats: %s", mount.stats("ram"))

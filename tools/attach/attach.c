@@ -16,6 +16,7 @@
 #include <fcntl.h>
 #include <getopt.h>
 #include <stdbool.h>
+#include <stddef.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -41,6 +42,7 @@ static const char help_text[] =
 
 static const char *const step_names[] = {
 	[CLERK_THE_FILE] = "its file cannot be used",
+	[CLERK_TO_BE_ALONE] = "another gvm attach is at it",
 	[CLERK_THE_USERFAULTFD] = "it gets no userfaultfd (root does; others by vm.unprivileged_userfaultfd or /dev/userfaultfd)",
 	[CLERK_THE_KERNEL] = "the kernel cannot keep the mapping where it is (mseal: Linux 6.10)",
 	[CLERK_THE_SOCKET] = "gvmfs cannot be reached",
@@ -52,9 +54,9 @@ static const char *const step_names[] = {
 	[CLERK_TO_GO] = "gvmfs has gone",
 };
 
-static void told_fill(struct clerk *c, const struct examined *e)
+static void told_fill(pid_t pid, struct clerk *c, const struct examined *e)
 {
-	struct sockaddr_un addr = {.sun_family = AF_UNIX};
+	struct sockaddr_un addr = {.sun_family = AF_UNIX}, lock = addr;
 
 	*c = (struct clerk){.address = e->address, .bytes = e->bytes, .file = e->fd, .advice = e->advice, .ino = e->ino,
 			    .dev_major = e->dev_major, .dev_minor = e->dev_minor, .socket_bytes = sizeof(addr),
@@ -63,6 +65,11 @@ static void told_fill(struct clerk *c, const struct examined *e)
 	_Static_assert(sizeof(c->socket) == sizeof(addr), "a socket's address");
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", e->socket);
 	memcpy(c->socket, &addr, sizeof(addr));
+	/* behind a zero byte: a name in no folder, of the process's network namespace */
+	c->lock_bytes = (uint16_t)(offsetof(struct sockaddr_un, sun_path) + 1 +
+				   (size_t)snprintf(lock.sun_path + 1, sizeof(lock.sun_path) - 1, "gvm-attach %d %llx", pid,
+						    (unsigned long long)e->address));
+	memcpy(c->lock, &lock, sizeof(lock));
 	snprintf(c->lost, sizeof(c->lost), "gvm: RAM %.100s: gvmfs is gone, or gives up: the guest's memory is lost, so the guest ends\n",
 		 e->name);
 }
@@ -119,7 +126,7 @@ static int attach(pid_t pid, const struct examined *e)
 	uint64_t there;
 	int rc;
 
-	told_fill(&c, e);
+	told_fill(pid, &c, e);
 	file_flush(pid, e);
 	rc = inject_clerk(pid, &c, &there, err);
 	if (rc) {

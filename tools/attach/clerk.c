@@ -568,6 +568,7 @@ CODE static _Noreturn void refused(struct clerk *c, enum clerk_step step, long e
 	fd_drop(&c->look.fd);
 	fd_drop(&c->hand_look.fd);
 	fd_drop(&c->own);
+	fd_drop(&c->alone);
 	if (c->pins)
 		call(__NR_munmap, AT(c->pins), c->chunks * sizeof(uint32_t), 0, 0, 0, 0);
 	c->step = step;
@@ -594,11 +595,22 @@ CODE static int32_t names_open(const struct clerk *c)
 	return (int32_t)call(__NR_openat, (uint64_t)AT_FDCWD, AT(c->proc_fd), O_RDONLY | O_DIRECTORY | O_CLOEXEC, 0, 0, 0);
 }
 
+/* Another, whose gvm attach was killed or runs at the same time, might be about to replace the mapping: the file would come back
+ * in the place of gvmfs's memory. It keeps the name for as long as it is there. */
+CODE static long alone_be(struct clerk *c)
+{
+	c->alone = (int32_t)call(__NR_socket, AF_UNIX, SOCK_DGRAM | SOCK_CLOEXEC, 0, 0, 0, 0);
+	return c->alone < 0 ? c->alone : call(__NR_bind, (uint64_t)c->alone, AT(c->lock), c->lock_bytes, 0, 0, 0);
+}
+
 CODE static void prepare(struct clerk *c)
 {
 	long r;
 
-	c->own = c->uffd = c->sock = c->look.fd = c->hand_look.fd = -1;
+	c->own = c->uffd = c->sock = c->alone = c->look.fd = c->hand_look.fd = -1;
+	r = alone_be(c);
+	if (r)
+		refused(c, CLERK_TO_BE_ALONE, r);
 	c->own = (int32_t)call(__NR_fcntl, (uint64_t)c->file, F_DUPFD_CLOEXEC, 0, 0, 0, 0);
 	if (c->own < 0 || !is_region(c, c->own))
 		refused(c, CLERK_THE_FILE, c->own < 0 ? c->own : -ESTALE);

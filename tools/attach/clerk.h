@@ -47,6 +47,7 @@ enum clerk_stage {
 /* What it was about to do. */
 enum clerk_step {
 	CLERK_THE_FILE,
+	CLERK_TO_BE_ALONE,
 	CLERK_THE_USERFAULTFD,
 	CLERK_THE_KERNEL,
 	CLERK_THE_SOCKET,
@@ -82,11 +83,13 @@ struct clerk {
 	uint32_t dev_major, dev_minor;
 	uint16_t socket[55]; /* struct sockaddr_un */
 	uint16_t socket_bytes;
+	uint16_t lock[55]; /* the same: a name that only one clerk of the mapping can have */
+	uint16_t lock_bytes;
 	char pinning[CLERK_PINNING_COUNT][24], nothing[8];
 	char proc_fd[16], uffd_device[24], name[16], memory_name[16];
 	char lost[256]; /* what to say when gvmfs has gone */
 	/* its own */
-	int32_t own, uffd, sock;
+	int32_t own, uffd, sock, alone;
 	int32_t hand_tid, pinned;
 	_Atomic uint32_t *pins;
 	uint64_t chunks;
