@@ -111,6 +111,16 @@ static void fetch_came(struct fetch *f, const struct chunk_head *head, uint32_t 
 	store_turn(e->store);
 }
 
+/* As if it had come now. */
+static void fetch_unpacked(struct fetch *f, const struct chunk_head *head, uint32_t got)
+{
+	struct cache_entry *e = f->arg;
+
+	if (region_sealer(e->store->owner, e->inode))
+		store_doubt(e, fetch_flux(f));
+	fetch_came(f, head, got);
+}
+
 static int fetch_piece(struct fetch *f, struct gvm_conn *conn, uint64_t version, const struct chunk_head *head,
 		       const uint8_t *body)
 {
@@ -155,7 +165,7 @@ static void env_get(struct store *s, struct cache_entry *e, unsigned want_page)
 
 	e->fetch.piece = fetch_piece;
 	e->fetch.done = fetch_done;
-	e->fetch.came = fetch_came;
+	e->fetch.came = fetch_unpacked;
 	e->fetch.flux = fetch_flux;
 	e->fetch.arg = e;
 	e->fetch.deadline_ns = pool_deadline(w->opts);
