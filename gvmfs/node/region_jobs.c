@@ -356,6 +356,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 		if (region_writer(rj, rsp) >= GVM_WRITER_AWAY)
 			done[i] = -EBUSY;
 	}
+	deadline_ns = ns_from_now(within_ns); /* anew: one that was slow to say what it has may be to delete it */
 	for (unsigned i = 0; asks && i < count; i++) {
 		struct gvm_conn *conn = asks[i].call.req.conn;
 
