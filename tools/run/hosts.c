@@ -415,6 +415,7 @@ static int run_all(struct hosts *h, char **argv)
 	pid_t parent = getpid();
 	sigset_t set, before;
 
+	signal(SIGCHLD, SIG_DFL); /* a parent may have had it ignored: then no child's end is told */
 	sigemptyset(&set);
 	sigaddset(&set, SIGCHLD);
 	sigaddset(&set, SIGINT);
