@@ -368,4 +368,8 @@ def main():
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    try:
+        sys.exit(main())
+    except KeyboardInterrupt:
+        print("interrupted: what was running has been ended", file=sys.stderr)
+        sys.exit(130)
