@@ -195,6 +195,7 @@ class Reader:
                 command, options + " -drive file=win10.qcow2")),
             (r"gvm region local (\S+) (\d+[MG]|all|\d+%)", self.budget),
             (r"gvm region settle /mnt/gvm/win10", lambda *_: None),  # by settled-guest-needs-no-gvmfs
+            (r"gvm attach PID", lambda *_: None),  # by running-guest-is-attached
             (r"gvm region local --auto /mnt/gvm", self.follow),
             (r"truncate -s 8G /mnt/gvm/win10", self.truncate),
             (r"cat (/usr/local/bin/qemu-gvm)", self.emulator),
