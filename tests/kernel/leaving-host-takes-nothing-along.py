@@ -62,7 +62,7 @@ def goes_down(l, cluster):
     two.answer()
     ended = two.run("cat /proc/uptime")
     seconds = float(ended.split()[0]) - float(said.split()[0])
-    checked = zero.run("share /dev/gvm/brief {id} 3 check 0 %d 5 || { gvm dsm discard brief 0 1M; false; }" % CUT_PAGES, status=None)
+    checked = zero.run("share /dev/gvm/brief {id} 3 check 0 %d 5 || (gvm dsm discard brief 0 1M; false)" % CUT_PAGES, status=None)
     l.log("went down after %.1f s: %s", seconds, checked)
     return seconds, checked
 
