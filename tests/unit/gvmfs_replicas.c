@@ -283,13 +283,9 @@ static unsigned looked_at(const struct inode *of)
 	return n;
 }
 
-/* The same with many regions: as a whole that would take milliseconds. */
-static void regions_are_looked_at_in_pieces(void)
+/* The first is `inode`'s. */
+static void regions_open(struct inode others[REGIONS])
 {
-	static struct inode others[REGIONS];
-	unsigned before = 0, now = 0;
-	uint64_t begun;
-
 	setup();
 	for (unsigned i = 0; i < REGIONS; i++) {
 		disks[NR + i] = disks[NR];
@@ -297,6 +293,16 @@ static void regions_are_looked_at_in_pieces(void)
 		others[i] = (struct inode){.nr = NR + i, .disk = &disks[NR + i], .replicas = i ? NULL : inode.replicas};
 		replicas_open(&worker, &others[i]);
 	}
+}
+
+/* The same with many regions: as a whole that would take milliseconds. */
+static void regions_are_looked_at_in_pieces(void)
+{
+	static struct inode others[REGIONS];
+	unsigned before = 0, now = 0;
+	uint64_t begun;
+
+	regions_open(others);
 	while (replicas_tick(&worker, now_ns) == now_ns)
 		;
 	conns[0].state = GVM_CONN_CONNECTING;
@@ -316,15 +322,10 @@ static void repairs_go_on_in_pieces(void)
 	static struct inode others[REGIONS];
 	bool goes_on;
 
-	setup();
-	for (unsigned i = 0; i < REGIONS; i++) {
-		disks[NR + i] = disks[NR];
-		memcpy(words + (NR + i) * RECORD_SLOTS, words + NR * RECORD_SLOTS, SLOTS * sizeof(*words));
-		others[i] = (struct inode){.nr = NR + i, .disk = &disks[NR + i], .replicas = i ? NULL : inode.replicas};
-		replicas_open(&worker, &others[i]);
+	regions_open(others);
+	for (unsigned i = 0; i < REGIONS; i++)
 		if (i % 4)
 			others[i].replicas->repair = (struct repair *)&others[i];
-	}
 	while (replicas_tick(&worker, now_ns) == now_ns)
 		;
 	for (unsigned round = 0; round < 2; round++) {
@@ -354,13 +355,7 @@ static void closed_regions_are_freed_in_pieces(void)
 	static struct inode others[REGIONS];
 	unsigned left = REGIONS;
 
-	setup();
-	for (unsigned i = 0; i < REGIONS; i++) {
-		disks[NR + i] = disks[NR];
-		memcpy(words + (NR + i) * RECORD_SLOTS, words + NR * RECORD_SLOTS, SLOTS * sizeof(*words));
-		others[i] = (struct inode){.nr = NR + i, .disk = &disks[NR + i], .replicas = i ? NULL : inode.replicas};
-		replicas_open(&worker, &others[i]);
-	}
+	regions_open(others);
 	while (replicas_tick(&worker, now_ns) == now_ns)
 		;
 	for (unsigned i = 0; i < REGIONS; i++)
