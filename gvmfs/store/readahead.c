@@ -117,12 +117,14 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 	if (s) {
 		s->used_at = ra->clock;
 		ra->narrow = 0;
+		ra->elsewhere = false;
 		return 0;
 	}
 	s = stream_find(ra, first);
 	goes_on = s->used_at && first >= s->end && first < s->end + GVM_CHUNK_PAGES;
 	credit_note(ra, goes_on, count);
 	narrow_note(ra, s, goes_on, count);
+	ra->elsewhere = true;
 	if (s->used_at) {
 		int64_t distance = (int64_t)(first - s->last);
 
@@ -134,6 +136,7 @@ unsigned readahead_note(struct readahead *ra, uint64_t first, uint64_t count, ui
 		} else {
 			s->sure = 0;
 		}
+		ra->elsewhere = !s->sure;
 		s->window = s->window ? s->window * 2 : 1;
 		if (s->window > READAHEAD_WINDOW)
 			s->window = READAHEAD_WINDOW;

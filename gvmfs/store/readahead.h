@@ -51,6 +51,7 @@ struct readahead_stream {
 struct readahead {
 	struct readahead_stream streams[READAHEAD_STREAMS];
 	uint64_t clock;
+	bool elsewhere;	/* the last READ continued no stream */
 	unsigned credit; /* pages: see above */
 	int widened;	 /* a thread of the process whose window is wide; 0: none is known */
 	/* READs larger than READAHEAD_AROUND that continued no stream while no window should be

@@ -102,6 +102,10 @@
 #define RESIDENT_STREAM	   4u /* ahead of a sure reader, one chunk in so many is left unmapped */
 #endif
 #define RESIDENT_FAULTS	   64u /* that one turn can serve */
+/* For so long after a fault that continued no stream and found as many GETs at its node as RESIDENT_BESIDE, chunks ahead of
+ * a reader are asked of a node only while fewer are on their way from it. */
+#define RESIDENT_ELSEWHERE_NS 10000000ull
+#define RESIDENT_BESIDE	      3u
 
 struct inode;
 struct reader;
@@ -326,6 +330,7 @@ struct residents {
 	struct session_set wanting;    /* those that were refused a fetch or an eviction */
 	uint64_t due_ns[JOURNAL_SESSIONS]; /* when each wants its next tick; ~0: never */
 	unsigned fetching; /* GETs in flight */
+	uint64_t elsewhere_ns; /* when the last fault came that continued no stream, and was not alone at its node */
 	unsigned replaying; /* of these, those for replays */
 	bool paused;	   /* a connection was paused, with input not looked at: gvm_conn_pause() */
 	uint64_t paused_ns; /* when the front found nothing else to do since; 0: not yet */

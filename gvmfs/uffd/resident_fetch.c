@@ -63,6 +63,14 @@ bool fetch_ahead_allowed(const struct resident *r, uint64_t c)
 	return fetch_allowed(r, c) && (r->rs->fetching < left || fetches_of(r->rs, chunk_node(r, c)) < left);
 }
 
+/* The answer to a fault that comes from elsewhere is behind those of the chunks ahead of a reader, on the connection and in
+ * the front. While such faults come, few of these are under way from a node. */
+static bool stream_allowed(const struct resident *r, uint64_t c)
+{
+	return r->env->now(r) - r->rs->elsewhere_ns >= RESIDENT_ELSEWHERE_NS ||
+	       fetches_of(r->rs, chunk_node(r, c)) < RESIDENT_BESIDE;
+}
+
 bool resident_has_room(const struct resident *r, unsigned pages)
 {
 	/* (Of what a predecessor left, `here` may count more than there is.) */
@@ -521,7 +529,8 @@ static void chunks_ahead(struct resident *r, const uint64_t *ahead, unsigned n, 
 		chunk_take(r, ahead[i]);
 		if (k->state != CHUNK_ABSENT || k->list || chunk_is_zero(r, ahead[i]))
 			continue;
-		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]))
+		if (!resident_has_room(r, 2 * GVM_CHUNK_PAGES) || !fetch_ahead_allowed(r, ahead[i]) ||
+		    !stream_allowed(r, ahead[i]))
 			return;
 		resident_count(r, prefetched, 1);
 		/* Streamed chunks follow a chunk that is not: its fault shows that the reader comes
@@ -548,6 +557,8 @@ void resident_ahead(struct resident *r, uint64_t c, unsigned page)
 	/* A sure reader has gone forward in order for long enough; with strides, or backwards, each
 	 * chunk faults. */
 	sure = n == READAHEAD_WINDOW && ahead[0] > c && ahead[n - 1] - c < READAHEAD_WINDOW + RESIDENT_STREAM;
+	if (r->readahead.elsewhere && fetches_of(r->rs, chunk_node(r, c)) >= RESIDENT_BESIDE)
+		r->rs->elsewhere_ns = r->env->now(r);
 	if (!n)
 		return;
 	r->env->gather(r, true);

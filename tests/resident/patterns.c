@@ -5,7 +5,7 @@
  * In order: one fault in RESIDENT_STREAM chunks where they have arrived before the reader, and at most one for a chunk
  * that comes late. With the budget used up: a second fault in a chunk brings the rest where all of a chunk is used at once,
  * and does not where a few pages of each are, or more of them over time; and a first one brings a window where its pages are
- * used together, or else its page alone.
+ * used together, or else its page alone. Faults from elsewhere find few chunks before them that a reader in order will want.
  */
 #include "world.h"
 
@@ -84,6 +84,39 @@ static void what_is_here_faults_seldom(void)
 static void what_is_late_faults_once(void)
 {
 	read_in_order(false);
+}
+
+static unsigned most_fetching; /* since it was set to 0 */
+
+/* Goes on in order, as long as its window fits, with a page from elsewhere after each chunk or without. */
+static void read_beside(uint32_t *chunk, uint32_t chunks, uint32_t *elsewhere)
+{
+	for (most_fetching = 0; chunks; chunks--, ++*chunk) {
+		for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++) {
+			read_page(*chunk * GVM_CHUNK_PAGES + p, false);
+			if (world.rs.fetching > most_fetching)
+				most_fetching = world.rs.fetching;
+		}
+		if (elsewhere)
+			read_page((*elsewhere -= 2) * GVM_CHUNK_PAGES, false);
+	}
+}
+
+static void reader_leaves_way_to_faults_elsewhere(void)
+{
+	uint32_t chunk = 0, elsewhere = W_CHUNKS;
+
+	world_init(0, false);
+	world_fill(0, GVM_CHUNK_PAGES - 1);
+	read_beside(&chunk, 2 * READAHEAD_WINDOW, NULL);
+	CHECK(most_fetching >= READAHEAD_WINDOW - 1);
+	read_page((elsewhere -= 2) * GVM_CHUNK_PAGES, false);
+	arrive(chunk * GVM_CHUNK_PAGES, true);
+	read_beside(&chunk, 2 * READAHEAD_WINDOW, &elsewhere);
+	CHECK(most_fetching && most_fetching <= RESIDENT_BESIDE);
+	world.now += RESIDENT_ELSEWHERE_NS;
+	read_beside(&chunk, 2 * READAHEAD_WINDOW, NULL);
+	CHECK(most_fetching >= READAHEAD_WINDOW - 1);
 }
 
 /* Reads some pages of chunks in no order, with an eighth of them resident; the second half counts. */
@@ -331,6 +364,7 @@ static void fault_that_lacks_room_waits_for_no_take_over(void)
 static const struct check_test tests[] = {
 	{ "what-is-here-faults-seldom", what_is_here_faults_seldom },
 	{ "what-is-late-faults-once", what_is_late_faults_once },
+	{ "reader-leaves-way-to-faults-elsewhere", reader_leaves_way_to_faults_elsewhere },
 	{ "sparse-pages-come-without-others", sparse_pages_come_without_others },
 	{ "dense-chunks-come-with-the-second-fault", dense_chunks_come_with_the_second_fault },
 	{ "lone-pages-come-alone", lone_pages_come_alone },

@@ -233,7 +233,21 @@ static void faults_within_a_chunk_narrow_no_window(void)
 	}
 }
 
+static void what_continues_no_stream_is_from_elsewhere(void)
+{
+	setup();
+	for (uint64_t c = 0; c < 64; c++) {
+		readahead_note(&ra, c * GVM_CHUNK_PAGES, GVM_CHUNK_PAGES, CHUNKS, ahead);
+		CHECK(ra.elsewhere == !c);
+		readahead_note(&ra, c * GVM_CHUNK_PAGES + 3, 1, CHUNKS, ahead); /* within what the stream has covered */
+		CHECK(!ra.elsewhere);
+		readahead_note(&ra, (CHUNKS / 2 + c * c % 97 * 11) * GVM_CHUNK_PAGES, 1, CHUNKS, ahead);
+		CHECK(ra.elsewhere);
+	}
+}
+
 static const struct check_test tests[] = {
+	{ "what-continues-no-stream-is-from-elsewhere", what_continues_no_stream_is_from_elsewhere },
 	{ "window-is-wide-only-while-a-reader-goes-on", window_is_wide_only_while_a_reader_goes_on },
 	{ "random-reader-never-widens", random_reader_never_widens },
 	{ "who-reads-in-order-next-has-a-window-of-its-own", who_reads_in_order_next_has_a_window_of_its_own },
