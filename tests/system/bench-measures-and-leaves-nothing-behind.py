@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """`gvm bench` writes every measure with its peers, ratios are ours over theirs, and when it is done
 or stopped half-way no process, mount, cgroup or folder of it is left; nor when it is killed, but
-for the cgroup, which the next run removes. Its programs are found beside it, and in a build tree that is named."""
+for the cgroup, which the next run removes. Its programs are found beside it, and in a build tree that
+is named; another build's are measured beside them."""
 
 import glob
 import json
@@ -14,25 +15,26 @@ import lab
 from lab import descendants, expect, program, wait_for
 
 MEASURES = {
-    ("fault_random", "fuse"): ("us", ["nbdfuse", "tls"]),
-    ("fault_random_p99", "fuse"): ("us", ["nbdfuse", "tls"]),
-    ("seq_read", "fuse"): ("MB/s", ["nbdfuse", "tls"]),
-    ("write_msync", "fuse"): ("MB/s", ["nbdfuse", "tls", "no_network"]),
-    ("retouch", "fuse"): ("touches/s", ["nbdfuse", "tls"]),
-    ("fault_random", "uffd"): ("us", ["nbdfuse", "tls", "parts"]),
-    ("fault_random_p99", "uffd"): ("us", ["nbdfuse", "tls"]),
-    ("seq_read", "uffd"): ("MB/s", ["nbdfuse", "tls"]),
-    ("write_msync", "uffd"): ("MB/s", ["nbdfuse", "tls"]),
-    ("retouch", "uffd"): ("touches/s", ["nbdfuse", "tls"]),
+    ("fault_random", "fuse"): ("us", ["nbdfuse", "tls", "before"]),
+    ("fault_random_p99", "fuse"): ("us", ["nbdfuse", "tls", "before"]),
+    ("seq_read", "fuse"): ("MB/s", ["nbdfuse", "tls", "before"]),
+    ("write_msync", "fuse"): ("MB/s", ["nbdfuse", "tls", "before", "no_network"]),
+    ("retouch", "fuse"): ("touches/s", ["nbdfuse", "tls", "before"]),
+    ("fault_random", "uffd"): ("us", ["nbdfuse", "tls", "before", "parts"]),
+    ("fault_random_p99", "uffd"): ("us", ["nbdfuse", "tls", "before"]),
+    ("seq_read", "uffd"): ("MB/s", ["nbdfuse", "tls", "before"]),
+    ("write_msync", "uffd"): ("MB/s", ["nbdfuse", "tls", "before"]),
+    ("retouch", "uffd"): ("touches/s", ["nbdfuse", "tls", "before"]),
     ("fault_second_chance", "uffd"): ("us", ["uffd_continue"]),
     ("two_guests", "uffd"): ("faults/s", ["one_guest"]),
     ("four_threads", "uffd"): ("faults/s", ["one_thread"]),
-    ("fault_writeback_p99", "uffd"): ("us", ["quiet"]),
+    ("fault_writeback_p99", "uffd"): ("us", ["before", "before_quiet", "quiet"]),
+    ("fault_write_200_p99", "uffd"): ("us", ["before", "before_quiet", "quiet"]),
     ("zipf", "uffd"): ("us", ["local"]),
     ("zipf_misses", "uffd"): ("%", ["optimum"]),
     ("seq_half", "uffd"): ("us", ["local"]),
-    ("node_get", ""): ("MB/s", ["tls", "persist", "memcached", "redis", "raw_tcp"]),
-    ("node_put", ""): ("MB/s", ["tls", "persist", "memcached", "redis", "raw_tcp"]),
+    ("node_get", ""): ("MB/s", ["tls", "before", "persist", "memcached", "redis", "raw_tcp"]),
+    ("node_put", ""): ("MB/s", ["tls", "before", "persist", "memcached", "redis", "raw_tcp"]),
 }
 NEEDS = {"nbdfuse": "nbdfuse", "memcached": "memcached", "redis": "redis-server"}
 
@@ -78,7 +80,7 @@ def check(result):
 def test(l):
     where = {"TMPDIR": l.folder}
     run = l.start("bench", program("gvm"), "bench", "--quick", "--rounds", "1", "--tls",
-                  "--persist", "--json", l.path("result"), env=where)
+                  "--persist", "--before", lab.BUILD, "--json", l.path("result"), env=where)
     run.succeed(90)
     with open(l.path("result")) as f:
         check(json.load(f))

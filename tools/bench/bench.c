@@ -53,6 +53,7 @@ static const char help_text[] =
 	"  --tls          measure a mount and a node with TLS, too\n"
 	"  --persist      measure a node that keeps chunks on a disk, too, in TMPDIR\n"
 	"  --replicas N   measure a mount with N copies on N nodes, too (2 or 3)\n"
+	"  --before DIR   measure another build's gvmfs and gvm-memnode, too, from DIR\n"
 	"  --busy[=N]     with N processes beside that only compute (default: one a CPU)\n"
 	"  --json FILE    write the figures to FILE instead of printing a table\n"
 	"  --bindir DIR   where gvmfs and gvm-memnode are (default: beside gvm, or PATH)\n"
@@ -192,6 +193,8 @@ static int prepare(struct bench *b, const char *bindir)
 	file_set(b, PARTY_TLS_UFFD, &b->peers->tls);
 	file_set(b, PARTY_REPLICATED, &b->peers->replicated);
 	file_set(b, PARTY_REPLICATED_UFFD, &b->peers->replicated);
+	file_set(b, PARTY_BEFORE, &b->peers->before);
+	file_set(b, PARTY_BEFORE_UFFD, &b->peers->before);
 	file_set(b, PARTY_NO_NETWORK, &b->peers->no_network);
 	for (unsigned i = 0; i < b->file_parties && !rc; i++) {
 		struct bench_file *f = &b->file[b->file_party[i]];
@@ -206,6 +209,9 @@ static int prepare(struct bench *b, const char *bindir)
 		return rc;
 	}
 	rc = node_set(b, PARTY_OURS, &b->peers->node, NULL);
+	/* Its node may speak another version of the wire format: then it is left out, which is said. */
+	if (!rc)
+		node_set(b, PARTY_BEFORE, &b->peers->node_before, NULL);
 	if (!rc)
 		rc = node_set(b, PARTY_TLS, &b->peers->node_tls, b->peers->tls_key);
 	if (!rc)
@@ -274,10 +280,10 @@ int cmd_bench(int argc, char **argv)
 		{"quick", no_argument, NULL, 'q'},	  {"json", required_argument, NULL, 'j'},
 		{"bindir", required_argument, NULL, 'b'}, {"rounds", required_argument, NULL, 'r'},
 		{"seal", no_argument, NULL, 's'},	  {"tls", no_argument, NULL, 't'},
-		{"persist", no_argument, NULL, 'p'},	  {"replicas", required_argument, NULL, 'n'},
+		{"before", required_argument, NULL, 'o'},	  {"persist", no_argument, NULL, 'p'},	  {"replicas", required_argument, NULL, 'n'},
 		{"busy", optional_argument, NULL, 'u'},	  {"help", no_argument, NULL, 'h'},
 		{NULL, 0, NULL, 0}};
-	const char *json = NULL, *bindir = NULL;
+	const char *json = NULL, *bindir = NULL, *before = NULL;
 	static struct bench b;
 	unsigned rounds = 0, replicas = 0, busy = 0;
 	bool seal = false, tls = false, persist = false;
@@ -308,6 +314,9 @@ int cmd_bench(int argc, char **argv)
 			break;
 		case 'p':
 			persist = true;
+			break;
+		case 'o':
+			before = optarg;
 			break;
 		case 'n':
 			replicas = (unsigned)strtoul(optarg, NULL, 10);
@@ -347,6 +356,7 @@ int cmd_bench(int argc, char **argv)
 	}
 	if (rounds)
 		b.z.rounds = rounds;
+	b.z.before = before;
 	b.z.seal = seal;
 	b.z.tls = tls;
 	b.z.persist = persist;

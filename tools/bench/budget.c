@@ -134,14 +134,18 @@ static int do_writeback(struct touch *t)
 	for (uint64_t at = 0; at < t->budget_bytes; at += CHUNK_BYTES)
 		t->answer->count += t->map[t->file->bytes / 2 + at];
 	t->answer->other = faults_p99(t, t->seed);
+	if (t->bytes_a_second)
+		d.ns_a_chunk = CHUNK_BYTES * 1000000000ull / t->bytes_a_second;
 	rc = -pthread_create(&thread, NULL, dirtier_main, &d);
 	if (rc)
 		return rc;
 	pause_ns(SETTLE_NS);
-	from = d.written;
-	pause_ns(RATE_NS);
-	d.ns_a_chunk = 2 * RATE_NS / (d.written - from ? d.written - from : 1);
-	pause_ns(SETTLE_NS);
+	if (!t->bytes_a_second) {
+		from = d.written;
+		pause_ns(RATE_NS);
+		d.ns_a_chunk = 2 * RATE_NS / (d.written - from ? d.written - from : 1);
+		pause_ns(SETTLE_NS);
+	}
 	t->answer->value = faults_p99(t, t->seed + 1);
 	d.over = true;
 	pthread_join(thread, NULL);
@@ -149,10 +153,14 @@ static int do_writeback(struct touch *t)
 	return 0;
 }
 
-int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned faults,
-			   uint64_t seed, double *quiet_us, double *busy_us)
+int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned faults, uint64_t seed,
+			   uint64_t bytes_a_second, double *quiet_us, double *busy_us)
 {
-	struct touch t = {.file = f, .budget_bytes = budget_bytes, .faults = faults, .seed = seed};
+	struct touch t = {.file = f,
+			  .budget_bytes = budget_bytes,
+			  .faults = faults,
+			  .seed = seed,
+			  .bytes_a_second = bytes_a_second};
 	int rc = touch_cool(&t);
 
 	return rc ? rc : touch_value(&t, do_writeback, busy_us, quiet_us);

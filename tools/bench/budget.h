@@ -5,9 +5,9 @@
 
 #include "bench_file.h"
 
-/* Fault latency, 99th percentile in us: quiet, and while write-back runs at half its rate. */
-int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned faults,
-			   uint64_t seed, double *quiet_us, double *busy_us);
+/* Fault latency, 99th percentile in us: quiet, and beside a writer of bytes_a_second; 0: of half of what it manages alone. */
+int bench_budget_writeback(struct bench_file *f, uint64_t budget_bytes, unsigned faults, uint64_t seed,
+			   uint64_t bytes_a_second, double *quiet_us, double *busy_us);
 /* A program's time per page, in us, with half of its set resident; f NULL: in local memory. Pages
  * by Zipf's law, one access in four a write; or all in order, again and again. Of the first, too, how many of its
  * accesses were to pages that were not here, in percent. */

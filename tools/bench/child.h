@@ -19,6 +19,7 @@ struct touch {
 	bool private;		 /* not even that */
 	uint64_t bytes, seed;
 	uint64_t budget_bytes; /* of the fast path; 0: none */
+	uint64_t bytes_a_second; /* of a writer beside; 0: what it manages decides */
 	unsigned faults, ms;
 	struct memcg *cg; /* the child is in it; NULL: where its parent is */
 	/* what the child answers, in memory shared with it; touch_end() frees it */

@@ -348,18 +348,38 @@ int bench_node_start(struct bench_peers *p, struct bench_program *g, const struc
 	return bench_program_up(p, g, name, argv);
 }
 
+/* Whether an older build of a program has an option: its text has. */
+static bool program_knows(const char *path, const char *option)
+{
+	int fd = open(path, O_RDONLY | O_CLOEXEC);
+	void *text = MAP_FAILED;
+	struct stat st;
+	bool knows;
+
+	if (fd >= 0 && fstat(fd, &st) == 0)
+		text = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	knows = text != MAP_FAILED && memmem(text, (size_t)st.st_size, option, strlen(option));
+	if (text != MAP_FAILED)
+		munmap(text, (size_t)st.st_size);
+	if (fd >= 0)
+		close(fd);
+	return knows;
+}
+
 int bench_gvmfs_start(struct bench_peers *p, struct bench_program *g, const struct bench_sizes *z, const char *name,
 			  const struct bench_program *node, unsigned count, char *const options[3])
 {
 	char path[PATH_MAX], address[BENCH_ADDRESS], nodes[32 * BENCH_REPLICAS] = "", *to = nodes;
 	/* What is cold is to be cold. */
-	char *const argv[] = {path,	 ARG("-f"),  ARG("--no-replay"), ARG("--nodes"), nodes,
-			      g->mount, options[0], options[1],	 options[2],	 NULL};
+	char *argv[] = {path, ARG("-f"), ARG("--nodes"), nodes, g->mount, ARG("--no-replay"), options[0], options[1],
+			options[2], NULL};
 	int rc = bench_mount_dir_make(p, g, name, name), fd;
 
 	if (rc)
 		return rc;
 	bench_program_find(p, "gvmfs", "gvmfs/gvmfs", path);
+	if (!program_knows(path, "no-replay"))
+		memmove(&argv[5], &argv[6], 4 * sizeof(*argv));
 	for (unsigned i = 0; i < count; i++)
 		to += sprintf(to, "%s%s", i ? "," : "", program_address(&node[i], address));
 	rc = bench_program_up(p, g, name, argv);
@@ -447,6 +467,20 @@ static int replicated_start(struct bench_peers *p, const struct bench_sizes *z)
 	return rc ? rc :
 		    bench_gvmfs_start(p, &p->replicated, z, "gvmfs-replicated", p->replica, z->replicas,
 				   (char *[3]){ARG("--replicas"), count});
+}
+
+/* Another build's node and mount. */
+static int before_start(struct bench_peers *p, const struct bench_sizes *z)
+{
+	const char *bindir = p->bindir;
+	int rc;
+
+	p->bindir = z->before;
+	rc = bench_node_start(p, &p->node_before, z, "gvm-memnode-before", z->file_bytes, (char *[3]){NULL});
+	if (!rc)
+		rc = gvmfs_start(p, &p->before, z, "gvmfs-before", &p->node_before, (char *[3]){NULL});
+	p->bindir = bindir;
+	return rc;
 }
 
 static int nbd_up(struct bench_peers *p, const struct bench_sizes *z)
@@ -694,6 +728,8 @@ int bench_peers_start(struct bench_peers *p, const struct bench_sizes *sizes, co
 	if (!rc)
 		rc = gvmfs_start(p, &p->no_network, sizes, "gvmfs-no-network", &p->node,
 				 (char *[3]){ARG("--bench-no-network")});
+	if (!rc && sizes->before)
+		rc = before_start(p, sizes);
 	if (!rc && sizes->seal)
 		rc = sealed_start(p, sizes);
 	if (!rc && sizes->tls)
@@ -725,6 +761,8 @@ void bench_peers_stop_programs(struct bench_peers *p)
 	bench_program_stop(&p->replicated);
 	for (unsigned i = 0; i < BENCH_REPLICAS; i++)
 		bench_program_stop(&p->replica[i]);
+	bench_program_stop(&p->before);
+	bench_program_stop(&p->node_before);
 	bench_program_stop(&p->node_persist);
 	bench_program_stop(&p->tls);
 	bench_program_stop(&p->node_tls);

@@ -32,7 +32,7 @@ struct bench_peers {
 	union {
 		struct {
 			struct bench_program node, gvmfs, no_network, nbdkit, nbdfuse, memcached,
-				redis, raw, sealed, node_tls, tls, node_persist, replicated,
+				redis, raw, sealed, node_tls, tls, node_persist, replicated, node_before, before,
 				replica[BENCH_REPLICAS], compress_always, compress_never, raw_page;
 		};
 		struct bench_program program[BENCH_PROGRAMS];

@@ -21,6 +21,9 @@ enum bench_party {
 	PARTY_TLS_UFFD,
 	PARTY_REPLICATED, /* that keeps chunks on several nodes */
 	PARTY_REPLICATED_UFFD,
+	PARTY_BEFORE, /* another build of ours; of stores: its node */
+	PARTY_BEFORE_UFFD,
+	PARTY_BEFORE_QUIET, /* while nothing is written back */
 	PARTY_PERSIST, /* a node that keeps chunks */
 	PARTY_NO_NETWORK, /* gvmfs that does not send what it encoded */
 	PARTY_MEMCACHED,
@@ -48,6 +51,7 @@ enum bench_measure {
 	MEASURE_TWO_GUESTS,
 	MEASURE_FOUR_THREADS,
 	MEASURE_WRITEBACK_P99,
+	MEASURE_WRITEBACK_RATE_P99,
 	MEASURE_ZIPF,
 	MEASURE_ZIPF_MISSES,
 	MEASURE_SEQ_HALF,
@@ -72,7 +76,8 @@ void bench_print_table(const struct bench_results *r);
 const char *bench_party_name(enum bench_party p);
 static inline bool bench_party_is_fast(enum bench_party p)
 {
-	return p == PARTY_UFFD || p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD || p == PARTY_REPLICATED_UFFD;
+	return p == PARTY_UFFD || p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD || p == PARTY_REPLICATED_UFFD ||
+	       p == PARTY_BEFORE_UFFD;
 }
 /* 0 or a negative errno. */
 int bench_write_json(const struct bench_results *r, const char *path);

@@ -34,8 +34,8 @@ static int failed(struct bench *b, enum bench_party p, const char *what, int rc)
 		return 0;
 	}
 	say("%s of %s failed: %s", what, bench_party_name(p), strerror(-rc));
-	return p == PARTY_OURS || p == PARTY_SEALED || p == PARTY_TLS || p == PARTY_REPLICATED || p == PARTY_PERSIST ||
-			       bench_party_is_fast(p) ?
+	return p == PARTY_OURS || p == PARTY_SEALED || p == PARTY_TLS || p == PARTY_REPLICATED || p == PARTY_BEFORE ||
+			       p == PARTY_PERSIST || bench_party_is_fast(p) ?
 		       rc :
 		       0;
 }
@@ -52,7 +52,8 @@ static void file_add(struct bench *b, enum bench_measure m, enum bench_party p, 
 		bench_add(&b->results, m, p, value);
 	if (p == PARTY_UFFD || p == PARTY_NBDFUSE)
 		bench_add(&b->results, MEASURE_UFFD + m, p == PARTY_UFFD ? PARTY_OURS : p, value);
-	if (p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD || p == PARTY_REPLICATED_UFFD)
+	if (p == PARTY_SEALED_UFFD || p == PARTY_TLS_UFFD || p == PARTY_REPLICATED_UFFD ||
+	    p == PARTY_BEFORE_UFFD)
 		bench_add(&b->results, MEASURE_UFFD + m, p - 1, value);
 }
 
@@ -176,15 +177,34 @@ static int measure_threads(struct bench *b, unsigned threads)
 			  v);
 }
 
-static int measure_writeback(struct bench *b)
+/* `fast`: PARTY_UFFD, or another build's; with a writer of this rate. */
+static int measure_writeback(struct bench *b, enum bench_measure m, enum bench_party fast, uint64_t bytes_a_second)
 {
+	bool ours = fast == PARTY_UFFD;
 	double quiet = 0, busy = 0;
-	int rc = bench_budget_writeback(&b->file[PARTY_UFFD], b->z.writeback_bytes, b->z.faults,
-					b->round + 1, &quiet, &busy);
+	int rc = bench_budget_writeback(&b->file[fast], b->z.writeback_bytes, b->z.faults, b->round + 1, bytes_a_second,
+					&quiet, &busy);
 
 	if (!rc)
-		bench_add(&b->results, MEASURE_WRITEBACK_P99, PARTY_QUIET, quiet);
-	return fast_value(b, MEASURE_WRITEBACK_P99, PARTY_OURS, "faults beside a writer", rc, busy);
+		bench_add(&b->results, m, ours ? PARTY_QUIET : PARTY_BEFORE_QUIET, quiet);
+	return fast_value(b, m, ours ? PARTY_OURS : PARTY_BEFORE, "faults beside a writer", rc, busy);
+}
+
+static int measure_writebacks(struct bench *b)
+{
+	bool before = b->file[PARTY_BEFORE_UFFD].path;
+	int rc = 0;
+
+	for (unsigned i = 0; i < 2 && !rc; i++) {
+		enum bench_party fast = (i + b->round) % 2 ? PARTY_BEFORE_UFFD : PARTY_UFFD;
+
+		if (fast == PARTY_BEFORE_UFFD && !before)
+			continue;
+		rc = measure_writeback(b, MEASURE_WRITEBACK_P99, fast, 0);
+		if (!rc)
+			rc = measure_writeback(b, MEASURE_WRITEBACK_RATE_P99, fast, 200000000);
+	}
+	return rc;
 }
 
 static int measure_half(struct bench *b, enum bench_party p)
@@ -217,7 +237,7 @@ static int measure_fast(struct bench *b)
 	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
 		rc = measure_threads(b, (i + b->round) % 2 ? BENCH_THREADS : 1);
 	if (!rc && has_uffd(b))
-		rc = measure_writeback(b);
+		rc = measure_writebacks(b);
 	for (unsigned i = 0; i < 2 && !rc && has_uffd(b); i++)
 		rc = measure_half(b, (i + b->round) % 2 ? PARTY_LOCAL : PARTY_OURS);
 	return rc;

@@ -23,7 +23,7 @@ struct bench {
 	bool have_cg;
 	uint64_t *latency;
 	unsigned round;
-	enum bench_party file_party[10], store_party[6];
+	enum bench_party file_party[PARTIES], store_party[PARTIES];
 	unsigned file_parties, store_parties;
 };
 

@@ -23,6 +23,7 @@ struct bench_sizes {
 	unsigned exchange_ms;
 	unsigned values; /* in a store */
 	unsigned depth;	 /* requests under way */
+	const char *before; /* where another build's programs are, which are measured, too; NULL: not */
 	bool seal;	 /* a mount that seals is measured, too */
 	bool tls;	 /* and one over TLS */
 	bool persist;	 /* and a node that keeps chunks */
