@@ -7,7 +7,7 @@
 #include <stdint.h>
 
 #define HKDF_BYTES    32u /* of a pseudorandom key */
-#define HKDF_INFO_MAX 128u
+#define HKDF_INFO_MAX 320u
 #define HKDF_OUT_MAX  (255u * HKDF_BYTES)
 
 /* 0 or -EIO (the library failed); -EINVAL: more than the maxima above. */

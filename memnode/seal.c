@@ -31,7 +31,8 @@
 #define BLOCK_BYTES_MAX (GVM_PAGE_BYTES << CHUNK_BLOCK_SHIFT_MAX)
 
 static const char label_master[] = "gvm seal 1", label_region[] = "gvm seal 1 region",
-		  label_block[] = "gvm seal 1 block", label_id[] = "gvm seal 1 id", label_plain[] = "gvm seal 1 plain";
+		  label_block[] = "gvm seal 1 block", label_id[] = "gvm seal 1 id",
+		  label_plain[] = "gvm seal 1 plain", label_folder[] = "gvm seal 1 folder";
 
 /* Wiped in a child of fork(): not even `alive` is left there. */
 struct secret {
@@ -359,14 +360,22 @@ void seal_expect(struct sealer *s)
 
 /* ---- chunks ---- */
 
-int seal_plain_mark(struct sealer *s, const struct gvm_id *region, uint64_t *mark)
+int seal_mark(struct sealer *s, enum seal_marks what, const struct gvm_id *id, const struct gvm_id *parent, const char *name,
+	      uint64_t *mark)
 {
-	uint8_t info[sizeof(label_plain) - 1 + sizeof(region->b)], bytes[8];
-	int err = s->secret->alive ? 0 : -EIO;
+	const char *label = what == SEAL_MARKS_FOLDER ? label_folder : label_plain;
+	uint8_t info[sizeof(label_folder) + 2 * sizeof(id->b) + SEAL_NAME_MAX], bytes[8], *p = info;
+	size_t n = strlen(name);
+	int err = !s->secret->alive ? -EIO : n > SEAL_NAME_MAX ? -EINVAL : 0;
 
-	memcpy(mempcpy(info, label_plain, sizeof(label_plain) - 1), region->b, sizeof(region->b));
-	if (!err)
-		err = hkdf_expand(s->secret->prk, info, sizeof(info), bytes, sizeof(bytes));
+	_Static_assert(sizeof(info) <= HKDF_INFO_MAX, "the longest name fits");
+	p = (uint8_t *)mempcpy(p, label, strlen(label));
+	p = (uint8_t *)mempcpy(p, id->b, sizeof(id->b));
+	p = (uint8_t *)mempcpy(p, parent->b, sizeof(parent->b));
+	if (!err) {
+		p = (uint8_t *)mempcpy(p, name, n);
+		err = hkdf_expand(s->secret->prk, info, (size_t)(p - info), bytes, sizeof(bytes));
+	}
 	if (!err)
 		*mark = (gvm_load_le(bytes, sizeof(bytes)) & ~1ull) | 2;
 	return err;

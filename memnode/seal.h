@@ -97,8 +97,12 @@ int seal_block_key(const uint8_t region_key[32], const struct chunk_salt *salt, 
 
 /* By which a master key is known again, never 0; says nothing about the key itself. 0 or -EIO. */
 int seal_key_id(const void *master, size_t bytes, uint64_t *id);
-/* By which whoever has the master key knows that a region is plain by the word of one who had it: never 0, and no key's
- * id. 0 or -EIO. */
-int seal_plain_mark(struct sealer *s, const struct gvm_id *region, uint64_t *mark);
+/* By which whoever has the master key knows that this region in this folder, under this name, is plain by the word of one who
+ * had it, or that such a one has made the folder `id` there: never 0, and no key's id. 0; -EIO; -EINVAL: a name of more than
+ * SEAL_NAME_MAX bytes. */
+#define SEAL_NAME_MAX 255u
+enum seal_marks { SEAL_MARKS_REGION, SEAL_MARKS_FOLDER };
+int seal_mark(struct sealer *s, enum seal_marks what, const struct gvm_id *id, const struct gvm_id *parent, const char *name,
+	      uint64_t *mark);
 
 #endif

@@ -4,6 +4,7 @@
 #include "front_tree.h"
 #include "node/names.h"
 #include "node/times.h"
+#include "state/seals.h"
 #include "unmade.h"
 
 #include <errno.h>
@@ -107,6 +108,8 @@ static void make(fuse_req_t req, fuse_ino_t parent, const char *name, mode_t mod
 		rec->mtime_ns = rec->ctime_ns = times_now();
 		rec->parent = folder->disk->rec.id;
 		snprintf(rec->name, sizeof(rec->name), "%s", name);
+		if (kind == RECORD_FOLDER)
+			rec->seal = folder_seal_of_new(w, rec);
 		nr = inode_alloc(w->inodes, rec);
 		free(rec);
 		if (nr < 0) {

@@ -1,11 +1,13 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /* front_unlink.c - requests that remove or change names. */
+#include "base/log.h"
 #include "front.h"
 #include "front_tree.h"
 #include "node/names.h"
 #include "node/region.h"
 #include "node/region_lease.h"
 #include "node/times.h"
+#include "state/seals.h"
 #include "view.h"
 
 #include <errno.h>
@@ -126,6 +128,7 @@ struct renaming {
 	unsigned from, to; /* the folders' inodes */
 	unsigned replaced; /* the inode that had the new name; 0: there was none */
 	char from_name[RECORD_NAME_MAX + 1], to_name[RECORD_NAME_MAX + 1];
+	uint64_t from_seal;
 };
 
 /* The file that the rename replaces is removed once the new record is safe (until then the newer
@@ -140,7 +143,7 @@ static void rename_saved(struct worker *w, int result, void *arg)
 
 	if (result < 0) {
 		inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, rn->from)->rec.id,
-			       rn->from_name);
+			       rn->from_name, rn->from_seal);
 		op_end(op, true, result);
 		return;
 	}
@@ -161,17 +164,28 @@ static void rename_run(struct task *task)
 	struct op *op = &rn->op;
 	struct worker *w = op->w;
 	struct journal_inode *d = op->inode->disk;
+	const struct gvm_id *to = &inode_disk(w->inodes, rn->to)->rec.id;
+	uint64_t seal;
+	int r;
 
 	if (d->use != INODE_USED || op->abandoned) {
 		op_end(op, true, ENOENT);
 		return;
 	}
+	r = seal_of_moved(w, op->inode, to, rn->to_name, &seal);
+	if (r < 0) {
+		log_error(d->rec.name, "it is not moved: it is not sealed, or has regions that are not, and nobody who has this "
+			  "mount's key has made the other folder");
+		op_end(op, true, r);
+		return;
+	}
 	memcpy(rn->from_name, d->rec.name, sizeof(rn->from_name));
+	rn->from_seal = d->rec.seal;
 	/* Raised first: if we are killed after this, the successor saves what follows under the
 	 * newer version. */
 	journal_publish64(&d->rec.version, d->rec.version + 1);
 	atomic_thread_fence(memory_order_release);
-	inode_set_name(w->inodes, op->inode->nr, &inode_disk(w->inodes, rn->to)->rec.id, rn->to_name);
+	inode_set_name(w->inodes, op->inode->nr, to, rn->to_name, seal);
 	d->rec.ctime_ns = times_now();
 	/* Of two records with one name the newer shows, so this one has to be newer. */
 	if (rn->replaced && inode_disk(w->inodes, rn->replaced)->rec.version > d->rec.version)

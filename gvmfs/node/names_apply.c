@@ -59,8 +59,8 @@ static bool same_slots(const struct record *a, const struct record *b)
 	       !memcmp(a->slots, b->slots, a->slot_count * sizeof(*a->slots));
 }
 
-/* Of a region that is attached here, another host can only have changed name, folder, mode and owner. Our own next save
- * has the rest; it is soon if the other host's record has older slots. */
+/* Of a region that is attached here, another host can only have changed name and folder, with a plain region's mark, mode and
+ * owner. Our own next save has the rest; it is soon if the other host's record has older slots. */
 static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 {
 	struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -71,7 +71,7 @@ static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 	d->rec.mode = rec->mode;
 	d->rec.uid = rec->uid;
 	d->rec.gid = rec->gid;
-	inode_set_name(w->inodes, nr, &rec->parent, rec->name);
+	inode_set_name(w->inodes, nr, &rec->parent, rec->name, (d->rec.seal | rec->seal) & 1 ? d->rec.seal : rec->seal);
 	journal_publish64(&d->rec.version, rec->version);
 	journal_publish32(&d->times_owed, 1);
 }

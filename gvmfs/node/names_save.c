@@ -5,6 +5,7 @@
 #include "jobs.h"
 #include "names_job.h"
 #include "names_state.h"
+#include "state/seals.h"
 #include "state/worker_state.h"
 
 #include <errno.h>
@@ -39,6 +40,8 @@ static bool inode_rekey(struct worker *w, struct inode *inode)
 	if (getrandom(&rec.id, sizeof(rec.id), GRND_NONBLOCK) != sizeof(rec.id))
 		return false;
 	rec.born = rec.version = 0;
+	if (rec.kind == RECORD_FOLDER && rec.seal)
+		rec.seal = folder_seal_of_new(w, &rec);
 	inode_set_record(w->inodes, inode->nr, &rec);
 	return true;
 }

@@ -142,6 +142,7 @@ int region_can_read(struct worker *w, struct inode *inode)
 	const struct record *rec = &inode->disk->rec;
 	uint64_t own = w->journal->super->seal_id;
 
+	region_seal_look(inode);
 	if (!rec->node_count || rec->seal == own || (own ? !region_sealer(w, inode) : !(rec->seal & 1)))
 		return region_is_near(w, rec);
 	if (!own) {
@@ -155,8 +156,9 @@ int region_can_read(struct worker *w, struct inode *inode)
 		return -EKEYREJECTED;
 	}
 	if (rec->seal)
-		log_error(rec->name, "it is not sealed, by the word of one who had another key than this mount: mount with that "
-			  "key, or with --no-seal and no key");
+		log_error(rec->name, "it is not sealed, by the word of one who had another key than this mount, or of another name "
+			  "or folder, or in a folder that nobody with this key has made: if a mount without the key has renamed "
+			  "it, rename it back; if nobody has, nodes have exchanged names");
 	else
 		log_error(rec->name,
 			  "it is not sealed, by its nodes' record, and nobody who has this mount's key has said so: if it was made "
@@ -279,6 +281,7 @@ static void create_end(struct job *job)
 		journal_publish64(&rec->version, rec->version + 1);
 		rec->view = rj->rec.view;
 		rec->seal = rj->rec.seal;
+		journal_publish32(&rj->inode->disk->found, rec->seal & 1 || !rj->w->sealer ? SEAL_FOUND_NOTHING : SEAL_FOUND_PLAIN);
 		rec->slot_count = rj->rec.slot_count;
 		rec->replicas = rj->rec.replicas;
 		rec->spare = 0;
@@ -365,9 +368,23 @@ static void resize_work(struct job *job, struct pool *pool)
 		journal_index_give_back(rj->w->journal, rj->inode->nr, record_chunks(rj->size_bytes));
 }
 
+/* Whether it may become what it is to be, now that it gets a size. */
+static int region_may_begin(struct worker *w, struct inode *inode)
+{
+	const struct journal_inode *d = inode->disk;
+
+	if (region_is_sealed(w, inode) || d->use == INODE_UNLINKED || folder_is_marked(w, &d->rec.parent))
+		return 0;
+	log_error(d->rec.name, "it would not be sealed, and nobody who has this mount's key has made its folder, or given it the "
+		  "name that it has: no mount with the key would open it there");
+	return -EPERM;
+}
+
 void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, region_done_fn *done,
 		   void *arg)
 {
+	int r;
+
 	if (inode->disk->rec.node_count) {
 		/* Before a node is asked: it may keep the room, and its answer be lost, or this worker die. */
 		if (size_bytes > inode->disk->rec.size_bytes)
@@ -375,8 +392,11 @@ void region_resize(struct worker *w, struct inode *inode, uint64_t size_bytes, r
 		region_start(w, inode, done, arg, resize_work, resize_end, size_bytes);
 		return;
 	}
-	if (inode_know(w->inodes, inode) < 0) {
-		done(w, inode, -ENOMEM, arg);
+	r = region_may_begin(w, inode);
+	if (!r)
+		r = inode_know(w->inodes, inode);
+	if (r < 0) {
+		done(w, inode, r, arg);
 		return;
 	}
 	journal_index_clear(w->journal, inode->nr, 0);

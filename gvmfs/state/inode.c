@@ -259,12 +259,13 @@ void inode_set_record(struct inodes *in, unsigned nr, const struct record *rec)
 	coming_publish(in, nr);
 }
 
-void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name)
+void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name, uint64_t seal)
 {
 	struct record *r = &in->j->super->coming;
 
 	*r = inode_disk(in, nr)->rec;
 	r->parent = *parent;
+	r->seal = seal;
 	snprintf(r->name, sizeof(r->name), "%s", name);
 	coming_publish(in, nr);
 }
@@ -301,6 +302,7 @@ int inode_alloc(struct inodes *in, const struct record *rec)
 	d->room_owed = 0;
 	d->trims = 0;
 	d->seal = 0;
+	d->found = SEAL_FOUND_NOTHING;
 	d->view_saved = 0;
 	d->end_cached = 0;
 	d->rec = *rec;

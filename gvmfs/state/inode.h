@@ -39,8 +39,6 @@ struct inode {
 	struct journal_inode *disk; /* its entry in the journal, for as long as this struct lives */
 	_Atomic uint64_t *index;    /* its chunk index in the journal: journal_index() */
 	struct seal_known *known;   /* of a sealed region, while it is attached: journal_known_map() */
-	struct gvm_id plain_id;	    /* the region that plain_mark is of: sealing.h */
-	uint64_t plain_mark;	    /* its record has this if it is plain, though the mount seals; 0: not known */
 	bool busy; /* a task holds it: see inode_acquire() */
 	STAILQ_HEAD(, task) waiting; /* tasks that wait for it, first come first served */
 	LIST_ENTRY(inode) attached_entry;
@@ -197,11 +195,11 @@ void inode_lease_told(struct inodes *in, struct inode *inode);
 void inode_set_epoch(struct inodes *in, struct inode *inode, uint64_t epoch);
 /* Maps inode->known, if the mount seals; to be called before an epoch is set. 0 or -ENOMEM. */
 int inode_know(struct inodes *in, struct inode *inode);
-/* Change an entry's use, its whole record (`rec` must not be the entry's own), or its folder and name (`name` may be
+/* Change an entry's use, its whole record (`rec` must not be the entry's own), or its folder, name and seal (`name` may be
  * the record's own). A successor finds the whole change or nothing of it. */
 void inode_set_use(struct inodes *in, unsigned nr, enum inode_use use);
 void inode_set_record(struct inodes *in, unsigned nr, const struct record *rec);
-void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name);
+void inode_set_name(struct inodes *in, unsigned nr, const struct gvm_id *parent, const char *name, uint64_t seal);
 /* Frees the entry if it is unlinked, closed, unknown to the kernel and nothing uses it. */
 void inode_reap(struct inodes *in, unsigned nr);
 /* Whether the entry of `id` was freed since gone_count was `since`; also true if too many were freed to tell. */

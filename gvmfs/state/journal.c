@@ -9,8 +9,8 @@
 #include <sys/random.h>
 #include <unistd.h>
 
-/* "gjourn17": the digits are the version of the layout, of the entries' too. */
-#define JOURNAL_MAGIC 0x37316e72756f6a67ull
+/* "gjourn18": the digits are the version of the layout, of the entries' too. */
+#define JOURNAL_MAGIC 0x38316e72756f6a67ull
 
 #define STEP_BYTES (4ull << 20) /* punched in one call, during which no other thread can punch the memfd */
 

@@ -99,6 +99,9 @@ enum inode_trims { TRIMS_ROOM = 1, TRIMS_SETTLE = 2 };
 
 enum seal_wish { SEAL_AS_MOUNT, SEAL_YES, SEAL_NO };
 
+/* Whether it is plain, as it was found when it was opened: seals.h. */
+enum seal_found { SEAL_FOUND_NOTHING, SEAL_FOUND_SEALED, SEAL_FOUND_PLAIN };
+
 /* SESSION_TOLD: the client was sent SETTLE, or is being sent it; SESSION_SETTLED: it has answered, the memory is its own. */
 enum session_settled { SESSION_SERVED, SESSION_TOLD, SESSION_SETTLED };
 
@@ -115,6 +118,7 @@ struct journal_inode {
 	uint32_t failed;  /* a negative errno: the region failed for good (fenced, lost, INODE_SETTLED); 0: it did not */
 	uint32_t cache_stale; /* another host may have written since the page cache's pages were read */
 	uint32_t seal; /* enum seal_wish: how it is to be made, once it has a size */
+	uint32_t found; /* enum seal_found */
 	uint64_t last_epoch;  /* of our last attachment; 0: nothing was cached yet */
 	uint64_t local_bytes; /* the fast path's budget; 0: none was set */
 	uint32_t times_owed; /* rec's times are newer than the name table's: times.h */

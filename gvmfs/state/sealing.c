@@ -61,9 +61,8 @@ void sealing_dump_nothing(const struct sealing *s)
 struct seal_known *sealing_known(const struct inode *inode, uint64_t chunk)
 {
 	const struct journal_inode *d = inode->disk;
-	bool plain = inode->plain_mark && d->rec.seal == inode->plain_mark && gvm_id_equal(&inode->plain_id, &d->rec.id);
 
-	return d->epoch && inode->known && !plain ? &inode->known[chunk] : NULL;
+	return d->epoch && inode->known && d->found != SEAL_FOUND_PLAIN ? &inode->known[chunk] : NULL;
 }
 
 void sealing_expect(struct sealer *s, const struct seal_known *known, unsigned page)

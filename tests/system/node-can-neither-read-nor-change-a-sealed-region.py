@@ -183,6 +183,60 @@ def regions_choose_for_themselves(l, node, key):
     mount.unmount()
 
 
+def says_opened(mount, name, error):
+    got = open_error(mount.file(name))
+    expect(got == error, "%s: opening gives %s, not %s", name, got, error)
+
+
+def names_stay_with_their_regions(l, node, key):
+    """A node that gives a sealed region's name, or its folder's, to a plain one of the same key has no host write there."""
+    def in_new_mount(*options):
+        return Mount(l, [node], *(options or ("--seal-key-file", key)))
+
+    mount = in_new_mount()
+    for name in ("one", "two"):
+        os.mkdir(mount.file(name))
+    for name, how in (("here", "--no-seal"), ("there", "--seal"), ("one/ram", "--no-seal"), ("two/ram", "--seal")):
+        create(l, mount, name, how)
+    os.rename(mount.file("one/ram"), mount.file("one/moved"))
+    os.rename(mount.file("one/moved"), mount.file("one/ram"))
+    os.rename(mount.file("here"), mount.file("plain"))
+    mount.unmount()
+    for plain, other, taken in (("plain", "there", "there"), ("one", "two", "two/ram")):
+        own = plain if plain == "plain" else plain + "/ram"
+        mount = in_new_mount()
+        for name in (own, taken):
+            says_opened(mount, name, 0)
+        expect(not sealed(mount.file(own)) and sealed(mount.file(taken)), "%s and %s are not as they were made", own, taken)
+        mount.unmount()
+        l.run(program("record_put"), node.address, "--swap", "%s/%s" % (plain, other))
+        mount = in_new_mount()
+        says_opened(mount, taken, errno.EKEYREJECTED)
+        says_opened(mount, own, 0)  # what the host sealed under the other name
+        mount.says(r"nodes have exchanged names")
+        os.rename(mount.file(other), mount.file("again"))  # makes nothing good
+        says_opened(mount, taken.replace(other, "again"), errno.EKEYREJECTED)
+        os.rename(mount.file("again"), mount.file(other))
+        mount.unmount()
+        l.run(program("record_put"), node.address, "--swap", "%s/%s" % (plain, other))
+    # A mount without the key cannot say that of a new name. A folder that it has made has no plain region.
+    mount = in_new_mount("--no-seal")
+    os.rename(mount.file("plain"), mount.file("renamed"))
+    os.mkdir(mount.file("foreign"))
+    mount.unmount()
+    mount = in_new_mount()
+    says_opened(mount, "renamed", errno.EKEYREJECTED)
+    says_opened(mount, "one/ram", 0)
+    expect("not permitted" in create(l, mount, "foreign/ram", "--no-seal", status=1), "a plain region is made in a foreign folder")
+    try:
+        os.rename(mount.file("one/ram"), mount.file("foreign/ram"))
+        expect(False, "a plain region is moved to a foreign folder")
+    except OSError as why:
+        expect(why.errno == errno.EPERM, "a plain region is moved to a foreign folder: %s", why)
+    create(l, mount, "foreign/closed", "--seal")
+    mount.unmount()
+
+
 def test(l):
     node = Node(l, "192M")
     liar = Liar(l, node)
@@ -203,6 +257,7 @@ def test(l):
     mount.unmount()
     others_do_not_open(l, node, key)
     regions_choose_for_themselves(l, node, key)
+    names_stay_with_their_regions(l, node, key)
 
 
 lab.main(test)

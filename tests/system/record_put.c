@@ -6,6 +6,7 @@
  *	record_put NODE --folders N        N empty folders
  *	record_put NODE --fence UPTO       a fence, and no more of its round
  *	record_put NODE --note TEXT        TEXT, beside each region that the node has
+ *	record_put NODE --swap A/B         the names A and B exchanged, each a file or folder of the root
  */
 #include "gvm_client.h"
 #include "state/record.h"
@@ -104,6 +105,62 @@ static int note_all(struct gvm_conn *conn, const char *text)
 	return r;
 }
 
+/* A name of the table, as a list has it. */
+struct listed_name {
+	struct gvm_name_put_req what;
+	struct record rec;
+	bool found;
+};
+
+static void names_listed(struct gvm_req *req)
+{
+	struct gvm_call *call = (struct gvm_call *)req;
+	struct listed_name *names = req->arg;
+	const uint8_t *p = call->data;
+
+	for (unsigned i = 0; !req->result && i < call->rsp.name_list.count; i++) {
+		uint32_t bytes = (uint32_t)gvm_load_le(p + 40, 4);
+		static struct record of;
+
+		for (unsigned n = 0; bytes && !record_unpack(&of, p + GVM_NAME_ENTRY_BYTES, bytes) && n < 2; n++) {
+			if (strcmp(of.name, names[n].rec.name) != 0 || names[n].found)
+				continue;
+			names[n].rec = of;
+			memcpy(names[n].what.key.b, p, sizeof(names[n].what.key.b));
+			names[n].what.table = gvm_load_le(p + 16, 8);
+			names[n].what.born = gvm_load_le(p + 24, 8);
+			names[n].what.version = gvm_load_le(p + 32, 8);
+			names[n].found = true;
+			break;
+		}
+		p += GVM_NAME_ENTRY_BYTES + bytes;
+	}
+}
+
+static int name_swap(struct gvm_conn *conn, char *both)
+{
+	const char *a = strtok(both, "/"), *b = strtok(NULL, "/");
+	static struct listed_name names[2];
+	struct gvm_call list = {.req = {.done = names_listed, .arg = names}};
+	int r;
+
+	snprintf(names[0].rec.name, sizeof(names[0].rec.name), "%s", a);
+	snprintf(names[1].rec.name, sizeof(names[1].rec.name), "%s", b);
+	gvm_name_list(conn, &list, &(struct gvm_name_list_req){.round = 0});
+	r = gvm_conn_wait(conn, &list.req);
+	for (unsigned n = 0; !r && n < 2; n++) {
+		struct gvm_call call = {0};
+
+		if (!names[n].found)
+			return -1;
+		names[n].what.version += 1000;
+		snprintf(names[n].rec.name, sizeof(names[n].rec.name), "%s", n ? a : b);
+		gvm_name_put(conn, &call, &names[n].what, packed, record_pack(&names[n].rec, packed));
+		r = gvm_conn_wait(conn, &call.req);
+	}
+	return r;
+}
+
 int main(int argc, char **argv)
 {
 	struct gvm_conn_opts opts = {0};
@@ -122,6 +179,8 @@ int main(int argc, char **argv)
 		r = fence(conn, strtoull(argv[3], NULL, 10));
 	else if (!strcmp(argv[2], "--note"))
 		r = note_all(conn, argv[3]);
+	else if (!strcmp(argv[2], "--swap") && strchr(argv[3], '/'))
+		r = name_swap(conn, argv[3]);
 	else
 		r = put_region(conn, argv[2], argv[3]);
 	gvm_conn_destroy(conn);

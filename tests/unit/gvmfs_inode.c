@@ -186,7 +186,7 @@ static unsigned named_make(uint8_t id, uint8_t folder, const char *name)
 	struct gvm_id parent = { { folder } };
 
 	inode_disk(&in, nr)->rec.version = id;
-	inode_set_name(&in, nr, &parent, name);
+	inode_set_name(&in, nr, &parent, name, 0);
 	return nr;
 }
 
@@ -210,7 +210,7 @@ static void names_are_found_where_they_are(void)
 	CHECK_EQ(inode_child(&in, &folder, 0), a);
 	CHECK_EQ(inode_child(&in, &folder, a + 1), b);
 	CHECK_EQ(inode_child(&in, &folder, b + 1), TREE_NONE);
-	inode_set_name(&in, a, &elsewhere, "c");
+	inode_set_name(&in, a, &elsewhere, "c", 0);
 	take_over();
 	CHECK_EQ(lookup(7, "a"), -1);
 	CHECK_EQ(lookup(8, "c"), (int)a);

@@ -136,22 +136,36 @@ static void key_is_known_again_by_its_id(void)
 	CHECK(id && id == again && id != of_other);
 }
 
-static void plain_mark_is_of_one_key_and_region(void)
+/* The marks of all places that differ from each other in one thing. */
+static void mark_is_of_one_key_and_place(void)
 {
-	struct gvm_id region = {{1}}, another = {{2}};
+	static const char longest[] = {[0 ... 254] = 'n', 0}, longer[] = {[0 ... 255] = 'n', 0};
+	struct gvm_id one = {{1}}, another = {{2}}, none = {{0}};
 	uint8_t other[sizeof(seal_master)];
-	uint64_t mark, again, elsewhere, of_other;
+	uint64_t marks[9], again;
 	struct sealer *a, *b;
 
 	memcpy(other, seal_master, sizeof(other));
 	other[0] ^= 1;
 	CHECK_EQ(sealer_create(seal_master, sizeof(seal_master), &a), 0);
 	CHECK_EQ(sealer_create(other, sizeof(other), &b), 0);
-	CHECK_EQ(seal_plain_mark(a, &region, &mark), 0);
-	CHECK_EQ(seal_plain_mark(a, &region, &again), 0);
-	CHECK_EQ(seal_plain_mark(a, &another, &elsewhere), 0);
-	CHECK_EQ(seal_plain_mark(b, &region, &of_other), 0);
-	CHECK(mark && !(mark & 1) && mark == again && mark != elsewhere && mark != of_other);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, "ram", &marks[0]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, "ram", &again), 0);
+	CHECK_EQ(again, marks[0]);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_FOLDER, &one, &none, "ram", &marks[1]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &another, &none, "ram", &marks[2]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &another, "ram", &marks[3]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, "rAm", &marks[4]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, "ra", &marks[5]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, longest, &marks[6]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, longest + 1, &marks[7]), 0);
+	CHECK_EQ(seal_mark(b, SEAL_MARKS_REGION, &one, &none, "ram", &marks[8]), 0);
+	CHECK_EQ(seal_mark(a, SEAL_MARKS_REGION, &one, &none, longer, &again), -EINVAL);
+	for (unsigned i = 0; i < 9; i++) {
+		CHECK(marks[i] && !(marks[i] & 1));
+		for (unsigned k = 0; k < i; k++)
+			CHECK(marks[i] != marks[k]);
+	}
 	sealer_destroy(a);
 	sealer_destroy(b);
 }
@@ -169,7 +183,7 @@ static const struct check_test tests[] = {
 	{"keys-are-of-region-and-salt", keys_are_of_region_and_salt},
 	{"key-file-is-long-enough-and-its-owners", key_file_is_long_enough_and_its_owners},
 	{"key-is-known-again-by-its-id", key_is_known_again_by_its_id},
-	{"plain-mark-is-of-one-key-and-region", plain_mark_is_of_one_key_and_region},
+	{"mark-is-of-one-key-and-place", mark_is_of_one_key_and_place},
 	{"short-master-key-makes-no-sealer", short_master_key_makes_no_sealer},
 };
 CHECK_MAIN(tests)
