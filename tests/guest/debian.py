@@ -120,7 +120,7 @@ def _update(suite):
     """Has apt fetch its lists; those of the system only as root."""
     fetches("a newer list of packages")
     if suite:
-        names = BESIDE.get(suite, [_release() + "-" + suite])
+        names = BESIDE.get(suite, [release() + "-" + suite])
         stable = _codename("stable") if any("{" in name for name in names) else None
         _update_beside(suite, [name.format(stable=stable) for name in names])
         with open(_stamp(suite), "w"):
@@ -175,7 +175,7 @@ def _keyring(suite):
     return installed if os.path.exists(installed) else None
 
 
-def _release():
+def release():
     with open("/etc/os-release") as f:
         about = dict(line.strip().split("=", 1) for line in f if "=" in line)
     return about.get("VERSION_CODENAME", "stable")
@@ -183,10 +183,10 @@ def _release():
 
 def _sources(names, suite):
     """apt's lines for the suites with these names, at the system's own mirror."""
-    release = _release()
+    own = release()
     known = _apt("apt-get", "indextargets", "--format", "$(REPO_URI) $(CODENAME)",
                  "Created-By: Packages", "Origin: Debian").splitlines()
-    mirrors = [uri for uri, _, name in (line.partition(" ") for line in known) if name == release]
+    mirrors = [uri for uri, _, name in (line.partition(" ") for line in known) if name == own]
     keyring = _keyring(suite)
     signed = "[signed-by=%s] " % keyring if keyring else ""
     return "".join("deb %s%s %s main\n" % (signed, (mirrors or ["http://deb.debian.org/debian"])[0], name)

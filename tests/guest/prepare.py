@@ -30,6 +30,7 @@ import kernel  # noqa: E402
 import kmod  # noqa: E402
 import linux_source  # noqa: E402
 import newest  # noqa: E402
+import release  # noqa: E402
 import symbols  # noqa: E402
 
 # Debian's metapackages of headers: stable's kernels, the newest that are built for it, and the newest at all. The
@@ -110,6 +111,8 @@ def fetched(suites):
         yield "programs-of-images", lambda build: programs_of_images()
     if "full" in suites:
         yield "symbols-for-debuggers", lambda build: symbols_for_debuggers()
+        for name in release.RELEASES:
+            yield "release-" + name, lambda build, name=name: release.fetched(name)
     if "system" in suites:
         yield "source-of-qemu", lambda build: qemu("--fetch")
     if "kernel" in suites:
@@ -146,6 +149,8 @@ def built(suites):
         yield "patched-qemu", lambda build: qemu()
     if "full" in suites:
         yield "image-vcpus", lambda build: image.image("vcpus", build)
+        for name in release.RELEASES:
+            yield "packages-" + name, lambda build, name=name: release.packages(name)
     if "debug" in suites:
         yield "debug-kernel", lambda build: debug_kernel.built()
         for inner in (False, True):

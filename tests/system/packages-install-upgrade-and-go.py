@@ -18,13 +18,13 @@ from lab import expect, features, wait_for
 from startup import kill_whole, mounted, serving
 import debs
 import readme
+from later import NEXT, repacked
 
 NAMES = {"gvm", "gvm-memnode", "libgvm0", "libgvm-dev", "giantvm-dkms"}
 PLACE = "/mnt/packages-%d" % os.getpid()  # processes are told by it: no other run's
 RPMS = {"gvm": "", "gvm-memnode": " memnode", "libgvm0": " -n libgvm", "libgvm-dev": " -n libgvm-devel",
         "giantvm-dkms": " -n giantvm-dkms"}
 DEVICES = (("null", 1, 3), ("zero", 1, 5), ("full", 1, 7), ("random", 1, 8), ("urandom", 1, 9), ("fuse", 10, 229))
-NEXT = "0.1.0+next"
 CLIENT = r"""
 #include <gvm_client.h>
 #include <stdio.h>
@@ -179,20 +179,6 @@ class Root:
         for place in (self.path, self.lab.path("layer")):
             subprocess.run(["umount", "-l", "-R", place])
         return whole
-
-
-def repacked(l, path):
-    """The package as a later version."""
-    tree, new = l.path("next"), l.path("next-" + os.path.basename(path))
-    l.run("dpkg-deb", "-R", path, tree)
-    control = os.path.join(tree, "DEBIAN/control")
-    with open(control) as f:
-        text = f.read()
-    with open(control, "w") as f:
-        f.write(re.sub(r"^Version: .*", "Version: " + NEXT, text, flags=re.M))
-    l.run("dpkg-deb", "-Znone", "-b", tree, new)
-    l.run("rm", "-r", tree)
-    return new
 
 
 def completes(root, *words):

@@ -16,6 +16,7 @@ import headers  # noqa: E402
 import kernel  # noqa: E402
 import linux_source  # noqa: E402
 import newest  # noqa: E402
+import release  # noqa: E402
 
 APT = """#!/bin/sh
 echo "$0 $*" >>"$APT_CALLS"
@@ -56,6 +57,8 @@ def inside_a_test(cache):
     refused("headers", lambda: headers.of("6.1.0"))
     refused("headers of backports", lambda: headers.of_meta("linux-headers-amd64", "backports"))
     refused("the newest kernel", newest.trees)
+    refused("a release's system", lambda: release.system("trixie"))
+    refused("a release's packages", lambda: release.packages("trixie"))
     refused("Linux's source", linux_source.checkpatch)
     tree = cached(cache, "kernel")
     refused("a package that is unpacked", lambda: debian.unpacked(["kernel"]))
