@@ -31,12 +31,12 @@ CHUNK = 32 * PAGE
 class Mapper:
     """One under the preloaded library, with the fast path unless a mode says otherwise."""
 
-    def __init__(self, lab, path, mode="auto", waits=True, **env):
+    def __init__(self, lab, path, mode="auto", waits=True, before=(), script=os.path.abspath(__file__), **env):
         from lab import program
         self.lab, self.number = lab, 0
         self.pipe_path = lab.path("commands-%d" % lab.number())
         os.mkfifo(self.pipe_path)
-        self.process = lab.start("mapper", sys.executable, os.path.abspath(__file__), path,
+        self.process = lab.start("mapper", *before, sys.executable, script, path,
                                  self.pipe_path,
                                  env={"LD_PRELOAD": program("libgvm-preload.so"), "GVM_MODE": mode,
                                       **env})

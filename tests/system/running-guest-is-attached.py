@@ -1,36 +1,46 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """gvm attach: a program that maps a region without any of our code in it gets the fast path while another of its threads writes
-and checks; so does Linux in a plain QEMU. What is not provably safe is refused, with the reason, and so is what
-gvmfs refuses: then everything is as it was. Killed at any moment, it leaves the program right, and on one path or the other."""
+and checks; so does one with two regions, one of a user without rights, and Linux in a plain QEMU. What is not provably safe is
+refused, with the reason, and so is what gvmfs refuses: then everything is as it was. Killed at any moment, it leaves the program
+right, and on one path or the other."""
 
 import ctypes
 import fcntl
 import glob
 import mmap
 import os
+import shutil
 import signal
 import socket
+import stat
+import sys
+import threading
 import time
 
 import guest
 import lab
 from lab import expect, program, wait_for
-from mapper import Mapper
+from mapper import Mapper, Stirring
 from remote import Mount, Node
+from startup import USER
 
 MIB = 1 << 20
 SIZE, BUDGET, SMALL = 16 * MIB, 2 * MIB, 2 * MIB
 RAM = 96
+AS_USER = ("setpriv", "--reuid=%d" % USER, "--regid=%d" % USER, "--clear-groups")
+# A host whose KVM allows nested guests, or does not: "$0" is what its module says.
+NESTED = ("unshare", "-m", "sh", "-c", "mount -t tmpfs none /sys/module && mkdir -p /sys/module/kvm_amd/parameters && "
+          "echo $0 >/sys/module/kvm_amd/parameters/nested && exec \"$@\"")
 
 
-def attach(l, pid, *options, status=0):
-    return l.run(program("gvm"), "attach", *options, pid, status=status, seconds=60)
+def attach(l, pid, *options, status=0, before=()):
+    return l.run(*before, program("gvm"), "attach", *options, pid, status=status, seconds=60)
 
 
-def plain(l, region):
+def plain(l, region, **options):
     """A program as it would be without gvm: nothing is preloaded."""
-    return Mapper(l, region, LD_PRELOAD="")
+    return Mapper(l, region, LD_PRELOAD="", **options)
 
 
 def works(client, seed):
@@ -117,35 +127,73 @@ def refused_by_gvmfs(l, mount):
 
 
 def refused(l, mount):
-    region = mount.region("no", SIZE)
-    no = [("traced", lambda fd: ctypes.CDLL(None).ptrace(0, 0, 0, 0), "traced already"),
+    region, group = mount.region("no", SIZE), l.cgroup(40 * MIB)
+    free = [("kvm alone", opens("/dev/kvm"), "nothing is in the way", (*NESTED, "0"))]
+    no = [("traced", lambda fd: libc.ptrace(0, 0, 0, 0), "traced already"),
           ("confined", lambda fd: confine(), "filter of system calls"),
-          ("locked", lambda fd: ctypes.CDLL(None).mlock(ctypes.create_string_buffer(4096), 4096), "locked memory"),
+          ("locked", lambda fd: libc.mlock(ctypes.create_string_buffer(4096), 4096), "locked memory"),
           ("direct", lambda fd: os.open(__file__, os.O_RDONLY | os.O_DIRECT), "direct I/O"),
-          ("just being attached", lambda fd: ctypes.CDLL(None).prctl(15, b"gvm-zap", 0, 0, 0), "is just being attached"),
+          ("io_uring", lambda fd: libc.syscall(425, 4, ctypes.create_string_buffer(120)) >= 0, "anon_inode:[io_uring"),
+          ("block device", lambda fd: open_block(), "a block device"),
+          *[(name, opens(name), name + " is open in it: a device may") for name in DEVICES],
+          ("kvm", opens("/dev/kvm"), "KVM with nested guests", (*NESTED, "Y")),
+          *[(word, word, why) for word, why in WORDS],
+          ("just being attached", lambda fd: libc.prctl(15, b"gvm-zap", 0, 0, 0), "is just being attached"),
           ("twice", lambda fd: keep(mmap.mmap(fd, SIZE)), "more than once"),
+          ("a later part", {"length": MIB, "offset": MIB}, "maps only a part of"),
+          ("the first part", {"length": MIB}, "maps only a part of"),
+          ("for reading", {"prot": mmap.PROT_READ}, "not for reading and writing"),
+          ("private", {"flags": mmap.MAP_PRIVATE}, "share=on is missing"),
           ("shared", lambda fd: keep(os.fork() or time.sleep(1e6)), "shares its memory's file"),
           ("closed", "closed", "no longer open"),
-          ("private", "private", "share=on is missing"),
-          ("memfd", "memfd", "is a memfd")]
-    for name, what, why in no:
+          ("memfd", "memfd", "is a memfd"),
+          ("nothing", "nothing", "maps no file of a gvmfs mount"),
+          ("stopped", "stopped", "is stopped"),
+          ("of a full group", lambda fd: group.enter(), "has no room for"),
+          ("a thread", lambda fd: threading.Thread(target=time.sleep, args=(1e6,)).start(), "is a thread of process")]
+    for name, what, why, *before in no + free:
         ready, tell = os.pipe()
         pid = os.fork()
         if not pid:
             child(region, what, tell)
         os.close(tell)
-        expect(os.read(ready, 1) == b"y", "%s: it does not begin", name)
+        begun = os.read(ready, 1)
         os.close(ready)
-        said = attach(l, pid, status=1)
-        expect(why in said, "%s: it says %s", name, said)
+        named = pid
+        if what == "stopped":
+            os.waitpid(pid, os.WUNTRACED)
+        if name == "a thread":
+            named = max(map(int, os.listdir("/proc/%d/task" % pid)))
+        if begun == b"y":
+            said = attach(l, named, "--check", status=int(name != "kvm alone"), before=before[0] if before else ())
+            expect(why in said, "%s: it says %s", name, said)
+        else:
+            expect(begun == b"n", "%s: it does not begin", name)
+            l.log("this machine has nothing for '%s'", name)
         for below in [*lab.children(pid), pid]:
             os.kill(below, signal.SIGKILL)
         os.waitpid(pid, 0)
         wait_for("the file is closed", lambda: not mount.stats("no")["opens"])
     expect("there is none" in attach(l, 1 << 22, status=1), "a process that there is not")
+    own = l.path("gvm")
+    shutil.copy(program("gvm"), own)
+    os.chmod(l.folder, 0o755)
+    said = l.run(*AS_USER, own, "attach", os.getpid(), status=1)
+    expect("only root can attach it" in said, "a user: it says %s", said)
 
 
+libc = ctypes.CDLL(None)
 KEPT = []
+DEVICES = ("/dev/vfio/vfio", "/dev/iommu", "/dev/vhost-vdpa-0", "/dev/vhost-scsi", "/dev/infiniband/uverbs0", "/dev/sev", "/dev/sg0")
+# In QEMU's command line.
+WORDS = (("vhost-user-blk-pci", "a vhost-user device"), ("vfio-pci", "a VFIO device"), ("vhost-vdpa-device-pci", "a vhost-vdpa device"),
+         ("vhost-scsi-pci", "a vhost-scsi device"), ("scsi-block", "scsi-block go"), ("scsi-generic", "scsi-generic go"))
+NAMED = """
+import mmap, os, sys, time
+memory = mmap.mmap(os.open(sys.argv[1], os.O_RDWR), 0)
+os.write(int(sys.argv[2]), b"y")
+time.sleep(1e6)
+"""
 
 
 def keep(what):
@@ -154,27 +202,108 @@ def keep(what):
 
 def confine():
     """A filter that allows everything."""
-    libc = ctypes.CDLL(None)
     filters = (ctypes.c_uint64 * 1)(0x7fff000000000006)
     rules = (ctypes.c_uint64 * 2)(1, ctypes.addressof(filters))
     libc.prctl(38, 1, 0, 0, 0)
     libc.prctl(22, 2, rules, 0, 0)
 
 
+def devices_of_its_own():
+    libc.unshare(0x20000)
+    libc.mount(b"none", b"/", None, 0x44000, None)  # MS_REC | MS_PRIVATE
+    libc.mount(b"none", b"/dev", b"tmpfs", 0, None)
+
+
+def opens(path):
+    """As the kernel names it: what else the device would be does not count."""
+    def what(fd):
+        devices_of_its_own()
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        os.open(path, os.O_RDWR | os.O_CREAT)
+    return what
+
+
+def open_block():
+    """Any that there is; False: there is none."""
+    devices_of_its_own()
+    for place in glob.glob("/sys/class/block/*/dev"):
+        with open(place) as numbers:
+            os.mknod("/dev/block", 0o600 | stat.S_IFBLK, os.makedev(*map(int, numbers.read().split(":"))))
+        try:
+            return os.open("/dev/block", os.O_RDONLY | os.O_NONBLOCK) >= 0
+        except OSError:
+            os.unlink("/dev/block")
+    return False
+
+
 def child(region, what, tell):
+    """Maps the region, and does what makes it one that cannot be attached."""
+    if isinstance(what, str) and what in dict(WORDS):
+        os.set_inheritable(tell, True)
+        os.execv(sys.executable, [sys.executable, "-c", NAMED, region, str(tell), what])
     fd = os.open(region, os.O_RDWR) if what != "memfd" else os.memfd_create("ram")
     os.ftruncate(fd, SIZE)
     if what == "closed":  # mmap.mmap() keeps a descriptor of its own
-        libc = ctypes.CDLL(None)
         libc.mmap(None, ctypes.c_size_t(SIZE), 3, 1, fd, ctypes.c_long(0))
         os.close(fd)
-    else:
-        keep(mmap.mmap(fd, SIZE, flags=mmap.MAP_PRIVATE if what == "private" else mmap.MAP_SHARED))
-    if callable(what):
-        what(fd)
-    os.write(tell, b"y")
+    elif what != "nothing":
+        keep(mmap.mmap(fd, **{"length": SIZE, **(what if isinstance(what, dict) else {})}))
+    done = what(fd) if callable(what) else None
+    os.write(tell, b"n" if done is False else b"y")
+    if what == "stopped":
+        os.kill(os.getpid(), signal.SIGSTOP)
     time.sleep(1e6)
     os._exit(0)
+
+
+def two_regions(l, mount):
+    """Of one process: both, each with what it may have here."""
+    paths = [mount.region(name, 2 * BUDGET) for name in ("one", "two")]
+    (ready, tell), (over, end), (heard, say) = os.pipe(), os.pipe(), os.pipe()
+    pid = os.fork()
+    if not pid:
+        stirring = [Stirring(mmap.mmap(os.open(path, os.O_RDWR), 2 * BUDGET), 0, 2 * BUDGET) for path in paths]
+        os.write(tell, b"y")
+        os.read(over, 1)
+        for each in stirring:
+            each.over.set()
+            each.join()
+        os.write(say, repr([each.wrong for each in stirring]).encode())
+        os._exit(0)
+    os.read(ready, 1)
+    said = attach(l, pid, "--local", "2M")
+    expect(said.count("on the fast path") == 2, "it says %s", said)
+    for name in ("one", "two"):
+        expect(mount.stats(name)["fast"] and mount.stats(name)["local_bytes"] == BUDGET, "%s: %s", name, mount.stats(name))
+        wait_for("some of it leaves", lambda: mount.stats(name)["evictions"])
+    os.write(end, b"y")
+    said = os.read(heard, 4096)
+    expect(said == b"[None, None]", "wrong: %s", said)
+    os.waitpid(pid, 0)
+    for fd in (ready, tell, over, end, heard, say):
+        os.close(fd)
+
+
+def of_a_user(l, mount):
+    """Who may open no userfaultfd, as a rule: root opens the device instead."""
+    region = mount.region("theirs", SMALL)
+    os.chown(region, USER, USER)
+    for name in ("mapper.py", "access.py"):
+        shutil.copy(os.path.join(lab.HERE, name), l.folder)
+    os.chmod(l.folder, 0o755)
+    client = plain(l, region, before=AS_USER, script=l.path("mapper.py"))
+    client.do("fill", 0, SMALL // 2, 1)
+    client.do("stir", SMALL // 2, SMALL // 2)
+    with open("/proc/sys/vm/unprivileged_userfaultfd") as f:
+        may = f.read() == "1\n" or os.path.exists("/dev/userfaultfd")
+    said = attach(l, client.process.pid, status=int(not may))
+    expect(("on the fast path" if may else "it gets no userfaultfd") in said, "it says %s", said)
+    expect(bool(mount.stats("theirs")["fast"]) == may, "stats: %s", mount.stats("theirs"))
+    client.do("check", 0, SMALL // 2, 1)
+    client.do("stirred")
+    client.do("fill", 0, SMALL // 2, 2)
+    client.do("check", 0, SMALL // 2, 2)
+    client.end()
 
 
 def new_mapping(pid, perms):
@@ -238,9 +367,11 @@ def of_qemu(l, mount):
 def test(l):
     if ctypes.CDLL(None).syscall(462, 0, 0, 0):
         lab.skip("mseal", "no mapping can be kept in its place before Linux 6.10")
-    mount = Mount(l, [Node(l, "512M")])
+    mount = Mount(l, [Node(l, "512M")], "--allow-other")
     attached(l, mount)
     refused(l, mount)
+    two_regions(l, mount)
+    of_a_user(l, mount)
     refused_by_gvmfs(l, mount)
     killed(l, mount)
     of_qemu(l, mount)

@@ -43,7 +43,7 @@ static const char help_text[] =
 static const char *const step_names[] = {
 	[CLERK_THE_FILE] = "its file cannot be used",
 	[CLERK_TO_BE_ALONE] = "another gvm attach is at it",
-	[CLERK_THE_USERFAULTFD] = "it gets no userfaultfd (root does; others by vm.unprivileged_userfaultfd or /dev/userfaultfd)",
+	[CLERK_THE_USERFAULTFD] = "it gets no userfaultfd (sysctl vm.unprivileged_userfaultfd=1, or a /dev/userfaultfd that you may open)",
 	[CLERK_THE_KERNEL] = "the kernel cannot keep the mapping where it is (mseal: Linux 6.10)",
 	[CLERK_THE_SOCKET] = "gvmfs cannot be reached",
 	[CLERK_THE_MAPPING] = "the mapping cannot be replaced",
@@ -74,30 +74,74 @@ static void told_fill(pid_t pid, struct clerk *c, const struct examined *e)
 		 e->name);
 }
 
+/* The process's own descriptor, or a negative errno. */
+static int fd_of(pid_t pid, int fd)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), copy;
+
+	if (pidfd < 0)
+		return -errno;
+	copy = (int)syscall(SYS_pidfd_getfd, pidfd, fd, 0);
+	if (copy < 0)
+		copy = -errno;
+	close(pidfd);
+	return copy;
+}
+
 /* The guest waits while its dirty pages are written back: so as many as possible before. */
 static void file_flush(pid_t pid, const struct examined *e)
 {
-	int pidfd = (int)syscall(SYS_pidfd_open, pid, 0), fd;
+	int fd = fd_of(pid, e->fd); /* the process's own open file: another would be in the way */
 
-	/* the process's own open file: another would be in the way */
-	fd = pidfd < 0 ? -1 : (int)syscall(SYS_pidfd_getfd, pidfd, e->fd, 0);
 	if (fd >= 0) {
 		fsync(fd);
 		close(fd);
 	}
-	if (pidfd >= 0)
-		close(pidfd);
+}
+
+/* The process is one of another user's, who may open no userfaultfd; whoever may trace it, and open the device, opens it for
+ * the process. Without a descriptor in it the message says that there is none. */
+static void device_send(pid_t pid, const struct clerk *c)
+{
+	struct gvm_attach_msg msg = {.magic = GVM_ATTACH_MAGIC, .version = GVM_ATTACH_VERSION, .type = GVM_ATTACH_HELLO};
+	struct iovec iov = {&msg, sizeof(msg)};
+	union {
+		struct cmsghdr align;
+		char room[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1};
+	int door = fd_of(pid, c->door[1]), device = open(c->uffd_device, O_RDWR | O_CLOEXEC);
+
+	if (device >= 0) {
+		control.align.cmsg_level = SOL_SOCKET;
+		control.align.cmsg_type = SCM_RIGHTS;
+		control.align.cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(&control.align), &device, sizeof(int));
+		hdr.msg_control = control.room;
+		hdr.msg_controllen = sizeof(control.room);
+	}
+	if (door >= 0) {
+		sendmsg(door, &hdr, MSG_NOSIGNAL | MSG_DONTWAIT);
+		close(door);
+	}
+	if (device >= 0)
+		close(device);
 }
 
 static int wait_for(pid_t pid, uint64_t there, struct clerk *c)
 {
 	static const struct timespec pause = {.tv_nsec = LOOK_NS};
+	uint32_t sent = 0;
 
 	for (;;) {
 		int rc = inject_look(pid, there, c);
 
 		if (rc || c->stage == CLERK_SERVED || c->stage == CLERK_REFUSED)
 			return rc;
+		if (c->stage == CLERK_ASKS && c->asks != sent) {
+			device_send(pid, c);
+			sent = c->asks;
+		}
 		nanosleep(&pause, NULL);
 	}
 }
@@ -158,6 +202,7 @@ static int alone(pid_t pid)
 static int attach_all(pid_t pid, uint64_t local_bytes, bool check)
 {
 	static struct examined list[EXAMINE_REGIONS];
+	uint64_t local[EXAMINE_REGIONS];
 	char err[EXAMINE_ERR];
 	unsigned count;
 	int rc = alone(pid);
@@ -166,7 +211,9 @@ static int attach_all(pid_t pid, uint64_t local_bytes, bool check)
 		return 1;
 	rc = examine(pid, list, &count, err);
 	for (unsigned i = 0; !rc && i < count; i++)
-		rc = examine_room(pid, &list[i], local_bytes ? local_bytes : run_fast_budget_get(list[i].at), err);
+		local[i] = local_bytes ? local_bytes : run_fast_budget_get(list[i].at);
+	if (!rc)
+		rc = examine_room(pid, list, local, count, err);
 	if (rc) {
 		say("%s", err);
 		return 1;

@@ -38,6 +38,7 @@
 #define PAGE_BYTES    4096u
 #define NEW_FLAGS     (O_CLOEXEC | O_NONBLOCK)
 #define ANSWER_S      60 /* until gvmfs has written the file's cached pages back */
+#define DEVICE_S      10 /* until whoever brought it has sent a descriptor, if that lives */
 #define SHORT_NS      1000000
 #define SET_NAME      15 /* PR_SET_NAME */
 #define PIPE_TO_STDERR 2
@@ -447,6 +448,43 @@ CODE static void hand_end(struct clerk *c)
 
 /* ---- the mapping ---- */
 
+CODE static long patience_set(const struct clerk *c, int seconds)
+{
+	struct timeval limit;
+	long r;
+
+	limit.tv_sec = seconds;
+	limit.tv_usec = 0;
+	r = call(__NR_setsockopt, (uint64_t)c->sock, SOL_SOCKET, SO_RCVTIMEO, AT(&limit), sizeof(limit), 0);
+	return r ? r : call(__NR_setsockopt, (uint64_t)c->sock, SOL_SOCKET, SO_SNDTIMEO, AT(&limit), sizeof(limit), 0);
+}
+
+/* What the process may not open itself: its descriptor, or a negative errno. */
+CODE static long device_wait(struct clerk *c)
+{
+	long r = call(__NR_socketpair, AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, AT(c->door), 0, 0);
+
+	if (r)
+		return r;
+	c->sock = c->door[0];
+	r = patience_set(c, DEVICE_S);
+	c->asks++;
+	c->stage = CLERK_ASKS;
+	if (!r)
+		r = message_receive(c);
+	else
+		fds_take(c, 0);
+	if (!r)
+		r = c->fds[0] < 0 ? -EPERM : c->fds[0];
+	c->fds[0] = r >= 0 ? -1 : c->fds[0];
+	fds_drop(c);
+	fd_drop(&c->door[0]);
+	fd_drop(&c->door[1]);
+	c->sock = -1;
+	c->stage = CLERK_BEGUN;
+	return r;
+}
+
 CODE static long uffd_with(struct clerk *c, uint64_t features)
 {
 	struct uffdio_api api;
@@ -454,6 +492,8 @@ CODE static long uffd_with(struct clerk *c, uint64_t features)
 
 	if (fd < 0) {
 		device = call(__NR_openat, (uint64_t)AT_FDCWD, AT(c->uffd_device), O_RDWR | O_CLOEXEC, 0, 0, 0);
+		if (device < 0)
+			device = device_wait(c);
 		if (device < 0)
 			return fd;
 		fd = call(__NR_ioctl, (uint64_t)device, USERFAULTFD_IOC_NEW, NEW_FLAGS, 0, 0, 0);
@@ -607,7 +647,7 @@ CODE static void prepare(struct clerk *c)
 {
 	long r;
 
-	c->own = c->uffd = c->sock = c->alone = c->look.fd = c->hand_look.fd = -1;
+	c->own = c->uffd = c->sock = c->alone = c->door[0] = c->door[1] = c->look.fd = c->hand_look.fd = -1;
 	r = alone_be(c);
 	if (r)
 		refused(c, CLERK_TO_BE_ALONE, r);
@@ -624,17 +664,6 @@ CODE static void prepare(struct clerk *c)
 	r = uffd_new(c);
 	if (r)
 		refused(c, CLERK_THE_USERFAULTFD, r);
-}
-
-CODE static long patience_set(const struct clerk *c, int seconds)
-{
-	struct timeval limit;
-	long r;
-
-	limit.tv_sec = seconds;
-	limit.tv_usec = 0;
-	r = call(__NR_setsockopt, (uint64_t)c->sock, SOL_SOCKET, SO_RCVTIMEO, AT(&limit), sizeof(limit), 0);
-	return r ? r : call(__NR_setsockopt, (uint64_t)c->sock, SOL_SOCKET, SO_SNDTIMEO, AT(&limit), sizeof(limit), 0);
 }
 
 CODE static void connect_to(struct clerk *c)

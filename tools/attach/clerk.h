@@ -39,6 +39,7 @@
 enum clerk_stage {
 	CLERK_NOT_THERE, /* the thread has not begun */
 	CLERK_BEGUN,	 /* nothing has happened to the mapping */
+	CLERK_ASKS,	 /* nor then: it may open no userfaultfd, and waits for a descriptor of the device, by door[1] */
 	CLERK_WAITS,	 /* who touches the mapping waits */
 	CLERK_SERVED,	 /* it is on the fast path */
 	CLERK_REFUSED,	 /* it is as before, or the clerk has not got further than BEGUN; `step` and `error` say why */
@@ -89,7 +90,8 @@ struct clerk {
 	char proc_fd[16], uffd_device[24], name[16], memory_name[16];
 	char lost[256]; /* what to say when gvmfs has gone */
 	/* its own */
-	int32_t own, uffd, sock, alone;
+	int32_t own, uffd, sock, alone, door[2];
+	uint32_t asks; /* so many times was it in CLERK_ASKS */
 	int32_t hand_tid, pinned;
 	_Atomic uint32_t *pins;
 	uint64_t chunks;

@@ -59,6 +59,8 @@ static int program_check(const struct search *s)
 
 	snprintf(path, sizeof(path), "/proc/%d/exe", s->pid);
 	fd = open(path, O_RDONLY | O_CLOEXEC);
+	if (fd < 0 && errno == EACCES)
+		return because(s, -EACCES, "process %d is another user's, or may not be looked at: only root can attach it", s->pid);
 	if (fd < 0)
 		return because(s, -errno, "process %d: %s", s->pid, errno == ENOENT ? "there is none" : strerror(errno));
 	if (file_pread(fd, head, sizeof(head), 0) || head[EI_CLASS] != ELFCLASS64 || head[18] != EM_X86_64)
@@ -495,14 +497,18 @@ int examine(pid_t pid, struct examined list[EXAMINE_REGIONS], unsigned *count, c
 	return rc;
 }
 
-int examine_room(pid_t pid, const struct examined *e, uint64_t local_bytes, char err[EXAMINE_ERR])
+int examine_room(pid_t pid, const struct examined *list, const uint64_t *local_bytes, unsigned count, char err[EXAMINE_ERR])
 {
-	uint64_t want = (local_bytes && local_bytes < e->bytes ? local_bytes : e->bytes) + SLACK_BYTES, room;
+	uint64_t want = 0, here = 0, room;
 	char group[PATH_MAX], wants[SIZE_TEXT];
 
-	if (memcg_room(pid, "\n", &room, group) || room == UINT64_MAX || room + e->file_bytes >= want)
+	for (unsigned i = 0; i < count; i++) {
+		want += (local_bytes[i] && local_bytes[i] < list[i].bytes ? local_bytes[i] : list[i].bytes) + SLACK_BYTES;
+		here += list[i].file_bytes;
+	}
+	if (memcg_room(pid, "\n", &room, group) || room == UINT64_MAX || room + here >= want)
 		return 0;
-	snprintf(err, EXAMINE_ERR, "its cgroup %s has no room for %s of %s: allow less by --local, or raise its limit", group,
-		 size_text(want, wants), e->name);
+	snprintf(err, EXAMINE_ERR, "its cgroup %s has no room for %s of %s%s: allow less by --local, or raise its limit", group,
+		 size_text(want, wants), list[0].name, count > 1 ? " and its other regions" : "");
 	return -ENOMEM;
 }

@@ -30,7 +30,7 @@ struct examined {
  * the fast path; others: it cannot be.
  */
 int examine(pid_t pid, struct examined list[EXAMINE_REGIONS], unsigned *count, char err[EXAMINE_ERR]);
-/* Whether its memory cgroup has room for what the fast path may have of the region, `local_bytes`; 0: all of it. */
-int examine_room(pid_t pid, const struct examined *e, uint64_t local_bytes, char err[EXAMINE_ERR]);
+/* Whether its memory cgroup has room for what the fast path may have of the regions, so many bytes of each; 0: all of it. */
+int examine_room(pid_t pid, const struct examined *list, const uint64_t *local_bytes, unsigned count, char err[EXAMINE_ERR]);
 
 #endif
