@@ -10,6 +10,7 @@
 #include "inspect/progress.h"
 #include "memcg.h"
 #include "meminfo.h"
+#include "memnode/file.h"
 #include "memnode/size.h"
 #include "run/demand.h"
 #include "say.h"
@@ -33,14 +34,26 @@ static char stats[FSSTATS_TEXT];
 struct shown {
 	const char *path;
 	uint64_t size_bytes;
+	pid_t client;
 	atomic_bool over;
 };
+
+static bool is_stopped(pid_t pid)
+{
+	char path[32], text[4096];
+	const char *state;
+
+	snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
+	state = file_text(path, text, sizeof(text)) ? NULL : text_field(text, "State:");
+	return state && strchr("tT", *state);
+}
 
 static void *progress_run(void *arg)
 {
 	static const struct timespec pause = {.tv_nsec = LOOK_NS};
 	static char text[FSSTATS_TEXT];
 	struct shown *s = arg;
+	bool stopped = false;
 	struct progress p;
 
 	progress_begin(&p, "fetched", s->size_bytes);
@@ -49,6 +62,12 @@ static void *progress_run(void *arg)
 
 		if (at > p.done)
 			progress_add(&p, at - p.done);
+		if (!stopped && is_stopped(s->client)) {
+			stopped = true;
+			progress_end(&p);
+			say("%s: process %d is stopped, and has to go on for this: kill -CONT %d", s->path, (int)s->client,
+			    (int)s->client);
+		}
 		nanosleep(&pause, NULL);
 	}
 	progress_end(&p);
@@ -70,9 +89,9 @@ static void signals_catch(void)
 }
 
 /* The call, with its progress beside it: 0 or a negative errno. */
-static int settle(const char *path, uint64_t size_bytes)
+static int settle(const char *path, pid_t client, uint64_t size_bytes)
 {
-	struct shown s = {.path = path, .size_bytes = size_bytes};
+	struct shown s = {.path = path, .client = client, .size_bytes = size_bytes};
 	sigset_t every, before;
 	pthread_t thread;
 	char said[8];
@@ -180,7 +199,13 @@ int region_settle(const char *path, bool force)
 	if (!rc && !force && !has_room(path, client, size_bytes > here ? size_bytes - here : 0))
 		return 1;
 	if (!rc)
-		rc = settle(path, size_bytes);
+		rc = settle(path, client, size_bytes);
+	if (rc == -EINPROGRESS) {
+		say("%s: process %d has been told, which cannot be taken back: as soon as it answers it goes on without gvmfs, and "
+		    "gvm region list shows the region as settled. Until then it needs gvmfs%s", path, (int)client,
+		    is_stopped(client) ? ". It is stopped: kill -CONT it" : "");
+		return 1;
+	}
 	if (rc) {
 		say("%s: %s", path, why(rc));
 		return 1;

@@ -4,8 +4,8 @@
  *
  * Who may write to the region sets user.gvm.settle, and then reads user.gvm.settle.wait, which lasts as long as it takes. (A
  * call that sets an attribute has the kernel lock the file meanwhile: the guest's own punches would wait for it.) A signal
- * to the reader takes all of it back, until the guest has been told. After a worker's death the kernel sends the call again,
- * and the successor begins anew.
+ * to the reader takes all of it back, until the guest has been told: then the reader is told so (EINPROGRESS), and need not wait
+ * for a guest that is stopped. After a worker's death the kernel sends the call again, and the successor begins anew.
  */
 #include "front.h"
 #include "interrupt.h"
@@ -42,13 +42,15 @@ static void give_interrupted(struct interrupt *interrupt)
 
 	if (resident_give_cancel(g->inode->resident))
 		given(&g->io, -EINTR);
+	else if (resident_give_leave(g->inode->resident))
+		given(&g->io, -EINPROGRESS);
 }
 
 static int why_not(const struct worker *w, const struct inode *inode)
 {
 	const struct resident *r = inode->resident;
 
-	if ((int)inode->disk->failed == INODE_SETTLED)
+	if (inode_is_settled(inode->disk))
 		return ESTALE;
 	if (!r)
 		return ENXIO;

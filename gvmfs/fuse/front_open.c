@@ -235,7 +235,7 @@ static void open_run(struct task *task)
 		op_end(op, true, EISDIR);
 	else if (d->rec.kind == RECORD_GONE)
 		op_end(op, true, ENOENT); /* removed since the kernel looked it up */
-	else if (d->failed && (d->epoch || op->inode->wbufs || (int)d->failed == INODE_SETTLED))
+	else if ((d->failed && (d->epoch || op->inode->wbufs)) || inode_is_settled(d))
 		op_end(op, true, EIO);
 	else if (allowed < 0)
 		op_end(op, true, -allowed);
@@ -384,10 +384,24 @@ static void settle_run(struct task *task)
 	store_sync(w->store, &st->sync, op->inode);
 }
 
+/* Whoever mounts the nodes, here or on another host, is not to take what they have of it for a guest's memory. A successor does
+ * this again, until the record is owed (inode_is_unsettled()). */
+static void settled_note(struct worker *w, struct inode *inode)
+{
+	struct journal_inode *d = inode->disk;
+
+	if ((int)d->failed != INODE_SETTLED || d->rec.settled || d->rec.kind != RECORD_REGION)
+		return;
+	times_status(w, inode);
+	d->rec.settled = 1;
+}
+
 void front_settle(struct worker *w, struct inode *inode)
 {
-	struct op *op = op_new_sized(w, NULL, inode, sizeof(struct settling));
+	struct op *op;
 
+	settled_note(w, inode);
+	op = op_new_sized(w, NULL, inode, sizeof(struct settling));
 	if (!op)
 		return;
 	op->task.run = settle_run;

@@ -54,6 +54,16 @@ static unsigned nodes_away(struct worker *w, const struct record *rec)
 	return away;
 }
 
+/* So far has it come to be its guest's: settling it. */
+static unsigned long long settle_bytes(const struct inode *inode)
+{
+	const struct resident *r = inode->resident;
+
+	if (r && r->give_asked)
+		return inode->disk->rec.size_bytes;
+	return r && r->give ? GVM_CHUNK_BYTES * (unsigned long long)r->give_next : 0;
+}
+
 static size_t print_state(struct worker *w, struct inode *inode, char *buf, size_t size)
 {
 	struct journal_inode *d = inode->disk;
@@ -80,9 +90,8 @@ static size_t print_state(struct worker *w, struct inode *inode, char *buf, size
 				GVM_PAGE_BYTES * (unsigned long long)(r ? resident_here(r) : 0),
 				GVM_PAGE_BYTES * (unsigned long long)d->resident_peak,
 				r ? r->replay_count - r->replay_next + r->replaying : 0, inode->lone_rotten, inode->scrubs,
-				r ? resident_waiting(r) : 0, r && resident_is_short(r), r && r->give,
-				r && r->give ? GVM_CHUNK_BYTES * (unsigned long long)r->give_next : 0,
-				(int)d->failed == INODE_SETTLED, r ? r->pid : 0);
+				r ? resident_waiting(r) : 0, r && resident_is_short(r), r && (r->give || r->give_asked),
+				settle_bytes(inode), inode_is_settled(d), r ? r->pid : 0);
 }
 
 /* Of the mount. */
@@ -144,7 +153,7 @@ static int xattr_text(struct worker *w, struct inode *inode, const char *name, c
 		return (int)d->core.note_bytes;
 	}
 	if (strcmp(name, GVM_XATTR_SETTLE) == 0)
-		return snprintf(text, STATS_BYTES, "%d", (int)d->failed == INODE_SETTLED);
+		return snprintf(text, STATS_BYTES, "%d", inode_is_settled(d));
 	if (strcmp(name, GVM_XATTR_TEMPORARY) == 0 && d->rec.temporary)
 		return snprintf(text, STATS_BYTES, "1");
 	if (strcmp(name, GVM_XATTR_REPLICAS) == 0)

@@ -76,7 +76,7 @@ static void apply_name(struct worker *w, unsigned nr, const struct record *rec)
 	journal_publish32(&d->times_owed, 1);
 }
 
-/* Takes the record over, but keeps times of ours that are newer and not saved yet. */
+/* Takes the record over, but keeps what is ours and may not be saved yet: times that are newer, and that it is settled. */
 static void apply_all(struct worker *w, unsigned nr, const struct record *rec)
 {
 	const struct journal_inode *d = inode_disk(w->inodes, nr);
@@ -86,6 +86,7 @@ static void apply_all(struct worker *w, unsigned nr, const struct record *rec)
 		changed.mtime_ns = d->rec.mtime_ns;
 	if (d->times_owed && d->rec.ctime_ns > rec->ctime_ns)
 		changed.ctime_ns = d->rec.ctime_ns;
+	changed.settled |= d->rec.settled;
 	inode_set_record(w->inodes, nr, &changed);
 	journal_publish64(&inode_disk(w->inodes, nr)->view_saved, 0);
 }

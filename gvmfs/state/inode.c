@@ -48,7 +48,8 @@ static void coming_publish(struct inodes *in, unsigned nr)
 bool inode_is_unsettled(const struct journal_inode *d)
 {
 	if (d->use == INODE_USED)
-		return d->epoch || d->tail_from || d->times_owed || d->rec.temporary;
+		return d->epoch || d->tail_from || d->times_owed || d->rec.temporary ||
+		       ((int)d->failed == INODE_SETTLED && !d->rec.settled);
 	return d->use == INODE_UNLINKED;
 }
 

@@ -141,6 +141,12 @@ struct journal_inode {
 	struct record rec;
 };
 
+/* What the nodes have of it is older than what its guest had, and is not shown: to be deleted. */
+static inline bool inode_is_settled(const struct journal_inode *d)
+{
+	return (int)d->failed == INODE_SETTLED || d->rec.settled;
+}
+
 /* An open file. */
 struct journal_handle {
 	uint32_t inode_plus_1; /* 0: free; published last */

@@ -8,6 +8,7 @@
 #define RECORD_FORMAT	     5
 #define RECORD_FORMAT_STILL  4 /* of one of which nothing moves: so that mounts that know no other go on */
 #define RECORD_FORMAT_OLDEST 2 /* the oldest that is still read */
+#define KIND_SETTLED	     3 /* in the bytes: a region that is settled. Mounts that know of none do not show it */
 
 /* A bounded cursor: the first access beyond the end sets `bad` for good, and integers then read as 0. */
 struct cursor {
@@ -105,7 +106,7 @@ size_t record_pack(const struct record *r, uint8_t *buf)
 	uint8_t *p = buf;
 
 	p = put_int(p, moving ? RECORD_FORMAT : RECORD_FORMAT_STILL, 1);
-	p = put_int(p, r->kind, 1);
+	p = put_int(p, r->settled ? KIND_SETTLED : r->kind, 1);
 	p = put_int(p, r->orphan, 1);
 	p = put_int(p, r->temporary, 1);
 	p = put_int(p, r->mode, 4);
@@ -167,6 +168,8 @@ int record_unpack(struct record *r, const uint8_t *buf, size_t len)
 	if (format < RECORD_FORMAT_OLDEST || format > RECORD_FORMAT)
 		return -EBADMSG;
 	r->kind = (uint8_t)take_int(&c, 1);
+	r->settled = r->kind == KIND_SETTLED;
+	r->kind -= r->settled;
 	r->orphan = (uint8_t)take_int(&c, 1);
 	r->temporary = (uint8_t)take_int(&c, 1);
 	r->mode = (uint32_t)take_int(&c, 4);

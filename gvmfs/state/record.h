@@ -53,6 +53,7 @@ struct record {
 	uint8_t orphan; /* unlinked while open: to be deleted when its writer is gone */
 	uint64_t seal;	/* seal_key_id() of the key that its content is sealed with; a mark or 0: not sealed (SEAL.md) */
 	uint8_t temporary; /* made for one run of a guest: removed when no longer open */
+	uint8_t settled; /* of a region: its guest goes on without it, and what the nodes have is of no use (fuse/front_give.c) */
 	struct record_owner owner;
 	uint16_t node_count; /* 0: a region without a size yet */
 	uint16_t slot_count;

@@ -432,6 +432,8 @@ void resident_budget(struct resident *r, uint64_t bytes);
 int resident_give(struct resident *r, struct resident_io *io);
 /* Takes it back: done() is not called. False: the client was told already, or it is over. */
 bool resident_give_cancel(struct resident *r);
+/* The client was told, and nobody waits for its answer any more: done() is not called. False: it was not told. */
+bool resident_give_leave(struct resident *r);
 /* A predecessor may have told the client so. To be called after resident_begin(), before anything else. */
 void resident_give_again(struct resident *r);
 /* The client has unregistered its memory. */

@@ -140,6 +140,14 @@ bool resident_give_cancel(struct resident *r)
 	return true;
 }
 
+bool resident_give_leave(struct resident *r)
+{
+	if (!r->give_asked || !r->give)
+		return false;
+	r->give = NULL;
+	return true;
+}
+
 void resident_give_again(struct resident *r)
 {
 	if (mutant("told-forgotten"))

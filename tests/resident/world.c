@@ -697,7 +697,7 @@ static bool settle(const struct event *e)
 	world.hears = e->a;
 	world.took = ~0ull; /* what has been asked for by then may be too much when it is over */
 	world.settle.done = settle_over;
-	return resident_give_cancel(&world.r) || resident_give(&world.r, &world.settle) == 0;
+	return resident_give_cancel(&world.r) || resident_give_leave(&world.r) || resident_give(&world.r, &world.settle) == 0;
 }
 
 static bool event_do(const struct event *e)

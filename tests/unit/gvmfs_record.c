@@ -40,12 +40,14 @@ static void record_comes_back_as_it_went(void)
 {
 	static const unsigned of[][2] = { { 1, 1 }, { 128, 1 }, { 2, 2 }, { 3, 3 }, { 128, 3 } };
 
-	for (unsigned i = 0; i < sizeof(of) / sizeof(*of); i++) {
+	for (unsigned i = 0; i < 2 * sizeof(of) / sizeof(*of); i++) {
 		size_t n;
 
-		record_fill(of[i][0], of[i][1]);
+		record_fill(of[i / 2][0], of[i / 2][1]);
+		rec.settled = i % 2;
 		n = record_pack(&rec, buf);
 		CHECK(n <= RECORD_BYTES_MAX);
+		CHECK_EQ(buf[1], rec.settled ? 3 : RECORD_REGION);
 		memset(&back, 0, sizeof(back));
 		CHECK_EQ(record_unpack(&back, buf, n), 0);
 		CHECK_MEM(&back, &rec, sizeof(rec));
