@@ -2,6 +2,7 @@
 /* gvm upgrade - a newer gvmfs takes the running one's place, under all guests of a mount (gvmfs/gvm_upgrade.h). */
 #include "gvm.h"
 #include "gvmfs/gvm_upgrade.h"
+#include "memnode/mountinfo.h"
 #include "mounts.h"
 #include "program.h"
 #include "say.h"
@@ -15,6 +16,7 @@
 #include <string.h>
 #include <sys/socket.h>
 #include <sys/stat.h>
+#include <sys/sysmacros.h>
 #include <sys/un.h>
 #include <unistd.h>
 
@@ -45,39 +47,99 @@ static bool program_default(char path[PATH_MAX])
 	return program_find("gvmfs", path);
 }
 
-static int connect_in(const char *folder, unsigned dev_major, unsigned dev_minor)
+struct served {
+	unsigned owner;	 /* the user who mounted it */
+	char socket[64]; /* its name, in whichever folder */
+};
+
+/* Makes no request to the mount, which need not let root in. */
+static int served_look(const char *mount, struct served *s)
+{
+	struct mountinfo m;
+	struct statx st;
+	bool found = false;
+	int rc;
+
+	if (statx(AT_FDCWD, mount, AT_STATX_DONT_SYNC, 0, &st))
+		return -errno;
+	snprintf(s->socket, sizeof(s->socket), GVM_UPGRADE_NAME, st.stx_dev_major, st.stx_dev_minor);
+	s->owner = 0;
+	rc = mountinfo_open(&m, NULL);
+	while (!rc && !found && mountinfo_next(&m)) {
+		const char *user = strstr(m.super, "user_id=");
+
+		found = m.dev == makedev(st.stx_dev_major, st.stx_dev_minor) && !strcmp(m.type, "fuse.gvmfs");
+		if (found && user)
+			s->owner = (unsigned)strtoul(user + strlen("user_id="), NULL, 10);
+	}
+	mountinfo_close(&m);
+	return rc ? rc : found ? 0 : -ENODEV;
+}
+
+/* Only one that the mount's own user or root listens at: anybody can give a socket that name. */
+static int connect_to(const char *path, unsigned owner)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
-	int fd, n = snprintf(addr.sun_path, sizeof(addr.sun_path), "%s/", folder), rc;
+	struct ucred who;
+	socklen_t size = sizeof(who);
+	int fd, rc;
 
-	if (n >= (int)sizeof(addr.sun_path))
+	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >= (int)sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	snprintf(addr.sun_path + n, sizeof(addr.sun_path) - (size_t)n, GVM_UPGRADE_NAME, dev_major, dev_minor);
 	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
 	if (fd < 0)
 		return -errno;
-	if (!connect(fd, (struct sockaddr *)&addr, sizeof(addr)))
+	rc = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
+	if (!rc && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) || (who.uid && who.uid != owner)))
+		rc = -ENOENT;
+	if (!rc)
 		return fd;
-	rc = -errno;
 	close(fd);
 	return rc;
 }
 
-/* Makes no request to the mount. */
-static int supervisor_connect(const char *mount)
+static int connect_in(const char *folder, const struct served *s)
+{
+	char path[PATH_MAX];
+
+	return snprintf(path, sizeof(path), "%s/gvmfs/%s", folder, s->socket) < (int)sizeof(path) ? connect_to(path, s->owner) :
+												    -ENAMETOOLONG;
+}
+
+/* Another user's is in a folder of that user's: the kernel knows where. */
+static int connect_anywhere(const struct served *s)
+{
+	FILE *f = fopen("/proc/net/unix", "re");
+	char *line = NULL;
+	size_t room = 0;
+	int fd = -ENOENT;
+
+	while (f && fd < 0 && getline(&line, &room, f) > 0) {
+		const char *path = strchr(line, '/'), *name = strrchr(line, '/');
+
+		line[strcspn(line, "\n")] = 0;
+		if (path && !strcmp(name + 1, s->socket))
+			fd = connect_to(path, s->owner);
+	}
+	free(line);
+	if (f)
+		fclose(f);
+	return fd;
+}
+
+static int supervisor_connect(const struct served *s)
 {
 	const char *own = getenv("XDG_RUNTIME_DIR");
-	char folder[PATH_MAX];
-	struct statx st;
 	int fd;
 
-	if (statx(AT_FDCWD, mount, AT_STATX_DONT_SYNC, STATX_TYPE, &st))
-		return -errno;
-	fd = connect_in("/run/gvmfs", st.stx_dev_major, st.stx_dev_minor);
-	if (fd >= 0 || !own || fd == -EACCES)
-		return fd;
-	snprintf(folder, sizeof(folder), "%s/gvmfs", own);
-	return connect_in(folder, st.stx_dev_major, st.stx_dev_minor);
+	if (geteuid() && geteuid() != s->owner)
+		return -EACCES;
+	fd = connect_in("/run", s);
+	if (fd < 0 && own)
+		fd = connect_in(own, s);
+	if (fd < 0 && !geteuid())
+		fd = connect_anywhere(s);
+	return fd;
 }
 
 static int ask(int to, int program)
@@ -98,6 +160,15 @@ static int ask(int to, int program)
 	return sendmsg(to, &hdr, MSG_NOSIGNAL) < 0 ? -errno : 0;
 }
 
+/* It may be another user's text. */
+static void text_clean(char text[GVM_UPGRADE_TEXT])
+{
+	text[GVM_UPGRADE_TEXT - 1] = 0;
+	for (char *p = text; *p; p++)
+		if ((unsigned char)*p < ' ' || *p == 127)
+			*p = '?';
+}
+
 static int hear(int from, const char *mount)
 {
 	struct gvm_upgrade_msg msg;
@@ -111,7 +182,7 @@ static int hear(int from, const char *mount)
 			say("%s: its gvmfs has ended, or does not take this request: its log says more", mount);
 			return 1;
 		}
-		msg.text[sizeof(msg.text) - 1] = 0;
+		text_clean(msg.text);
 		if (msg.what == GVM_UPGRADE_DONE) {
 			printf("%s: served by gvmfs %s now\n", mount, msg.text);
 			return 0;
@@ -128,8 +199,13 @@ static int hear(int from, const char *mount)
 static int upgrade(const char *mount, const char *to)
 {
 	char path[PATH_MAX];
-	int program, fd, rc;
+	struct served served;
+	int program, fd, rc = served_look(mount, &served);
 
+	if (rc) {
+		say("%s: %s", mount, rc == -ENODEV ? "this is not in a gvmfs mount" : strerror(-rc));
+		return 1;
+	}
 	if (!to && !program_default(path)) {
 		say("gvmfs is not found: name it with --to");
 		return 1;
@@ -139,10 +215,14 @@ static int upgrade(const char *mount, const char *to)
 		say("%s: %s", to ? to : path, strerror(errno));
 		return 1;
 	}
-	fd = supervisor_connect(mount);
+	fd = supervisor_connect(&served);
 	if (fd < 0) {
-		say("%s: %s", mount, fd == -EACCES ? "only root, or the user who mounted it, may upgrade it" :
-		    fd == -ENOENT || fd == -ECONNREFUSED ? "no gvmfs that can be upgraded serves a mount there" : strerror(-fd));
+		if (fd == -EACCES)
+			say("%s: only root, or the user who mounted it (%u), may upgrade it", mount, served.owner);
+		else
+			say("%s: its gvmfs cannot be asked: it has ended, or was started %s, or runs elsewhere (%s)", mount,
+			    served.owner ? "without XDG_RUNTIME_DIR" : "before it had a socket for that", strerror(-fd));
+		close(program);
 		return 1;
 	}
 	rc = ask(fd, program);

@@ -5,6 +5,7 @@ over, whose reason is said, while the old one goes on. What leaves the host is s
 
 import contextlib
 import os
+import shutil
 import signal
 import sys
 import time
@@ -14,6 +15,7 @@ from lab import expect, features, program, skip
 from mapper import Mapper
 from remote import Mount, Node
 from sealing import key_file
+from startup import USER, as_user, folder, mounted, open_device, serving
 
 MIB = 1 << 20
 SIZE, BUDGET = 16 * MIB, 4 * MIB
@@ -46,6 +48,28 @@ def below(l, node):
     mount.unmount()
 
 
+def of_a_user(l, node):
+    """Whose socket is in a folder of that user's, and whose mount lets nobody else in: root upgrades it, and another user is told that
+    he may not."""
+    open_device(l)
+    place, own = folder(l, "theirs"), folder(l, "run")
+    for path in (place, own):
+        os.chown(path, USER, USER)
+    run = l.start("gvmfs", "env", "XDG_RUNTIME_DIR=" + own, *as_user(l, [node], place, "-f", "--no-seal"), service=True)
+    lab.wait_for("it is mounted", lambda: mounted(place))
+    shutil.copy(program("gvm"), l.path("gvm"))
+    before = serving(place)
+    said = l.run("setpriv", "--reuid=1", "--regid=1", "--clear-groups", l.path("gvm"), "upgrade", "--to", l.path("gvmfs"), place, status=1)
+    expect("only root, or the user who mounted it (%d)" % USER in said, "another user: %s", said)
+    said = l.run(program("gvm"), "upgrade", "--to", l.path("gvmfs"), place, seconds=60)
+    expect("served by gvmfs" in said, "root: %s", said)
+    expect(run.pid in before and run.pid in serving(place) and serving(place) != before, "no other worker: %s", serving(place))
+    said = l.run(program("gvm"), "upgrade", l.folder, status=1)
+    expect("not in a gvmfs mount" in said, "no mount: %s", said)
+    l.run("umount", place)
+    run.succeed(20)
+
+
 def returns(l, mount):
     """Workers that die at once, again and again, soon after an upgrade are the new program's fault."""
     said, end = "workers of the new program die too often", time.monotonic() + 20
@@ -64,6 +88,7 @@ def test(l):
         skip("fuse-resend", "this kernel does not send unanswered requests again")
     node = Node(l, "128M")
     below(l, node)
+    of_a_user(l, node)
     key = key_file(l)
     # Only gvmfs-mutant has this.
     mount = Mount(l, [node], "--seal-key-file", key, before=("env", "GVM_MUTANT=renewed-in-vain"))
