@@ -319,18 +319,17 @@ int cmd_bench(int argc, char **argv)
 			before = optarg;
 			break;
 		case 'n':
-			replicas = (unsigned)strtoul(optarg, NULL, 10);
-			if (replicas < 2 || replicas > BENCH_REPLICAS) {
-				say("--replicas %s: 2 or %d", optarg, BENCH_REPLICAS);
+			replicas = bench_number_read("replicas", optarg, 2, BENCH_REPLICAS);
+			if (!replicas)
 				return EXIT_USAGE;
-			}
 			break;
 		case 'u':
-			busy = optarg ? (unsigned)strtoul(optarg, NULL, 10) : (unsigned)sysconf(_SC_NPROCESSORS_ONLN);
-			if (!busy || busy > BENCH_BUSY_MAX) {
-				say("--busy=%s: 1 to %u", optarg ? optarg : "", BENCH_BUSY_MAX);
+			busy = optarg ? bench_number_read("busy", optarg, 1, BENCH_BUSY_MAX) :
+					(unsigned)sysconf(_SC_NPROCESSORS_ONLN);
+			if (!busy)
 				return EXIT_USAGE;
-			}
+			if (busy > BENCH_BUSY_MAX)
+				busy = BENCH_BUSY_MAX;
 			break;
 		case 'j':
 			json = optarg;

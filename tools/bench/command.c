@@ -12,14 +12,20 @@
 #include <stdio.h>
 #include <stdlib.h>
 
+unsigned bench_number_read(const char *option, const char *text, unsigned least, unsigned most)
+{
+	char *end;
+	unsigned long number = strtoul(text, &end, 10); /* ULONG_MAX: more than that */
+
+	if (*text >= '0' && *text <= '9' && !*end && number >= least && number <= most)
+		return (unsigned)number;
+	say("--%s %s: not a number from %u to %u", option, text, least, most);
+	return 0;
+}
+
 unsigned bench_rounds_read(const char *text)
 {
-	unsigned long rounds = strtoul(text, NULL, 10);
-
-	if (rounds && rounds <= BENCH_ROUNDS_MAX)
-		return (unsigned)rounds;
-	say("--rounds %s: 1 to %d", text, BENCH_ROUNDS_MAX);
-	return 0;
+	return bench_number_read("rounds", text, 1, BENCH_ROUNDS_MAX);
 }
 
 int bench_command_read(int argc, char **argv, const char *help, unsigned more, struct bench_command *command)

@@ -16,6 +16,8 @@ struct bench_command {
 /* --quick, --json, --bindir and --help; `more`: what is in it, too. Returns -1 if it is to be carried out, with what
  * stops it watched for (stop.h); otherwise the exit status, and `help` or what is wrong was said. */
 int bench_command_read(int argc, char **argv, const char *help, unsigned more, struct bench_command *command);
+/* What an option was given: a number from `least`, which is not 0, to `most`; 0: it is none of these (said). */
+unsigned bench_number_read(const char *option, const char *text, unsigned least, unsigned most);
 /* --rounds: 1 to BENCH_ROUNDS_MAX; 0: it is not that (said). */
 unsigned bench_rounds_read(const char *text);
 

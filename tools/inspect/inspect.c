@@ -18,6 +18,7 @@
 #include <errno.h>
 #include <getopt.h>
 #include <inttypes.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -133,6 +134,10 @@ static int option_take(struct inspect *in, int c)
 		return 0;
 	case 'c':
 		rc = number_parse("cpu", optarg, &value);
+		if (!rc && value > UINT_MAX) {
+			say("--cpu %s: no guest has so many", optarg);
+			return -EINVAL;
+		}
 		in->cpu = (unsigned)value;
 		return rc;
 	case 'f':
