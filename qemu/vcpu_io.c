@@ -13,7 +13,6 @@
 #define PORTS         0x10000
 #define OVER_DEVICES  5000
 #define UNDER_RAM     (-100)
-#define POSTED_MAX    64
 
 /* A region that forwards: its offset in its space. */
 struct window {
@@ -99,26 +98,16 @@ static MemTxResult window_read(void *opaque, hwaddr at, uint64_t *value,
            answer.value == VCPU_IO_ERROR ? MEMTX_ERROR : MEMTX_DECODE_ERROR;
 }
 
-/* Whether the write may be posted: each vCPU has a few only that nobody has answered for. */
-static bool may_post(const struct window *w)
-{
-    static uint8_t posted[VCPU_CPUS_MAX];
-    uint8_t *mine = &posted[current_cpu->cpu_index];
-
-    if (w->port) {
-        return false;
-    }
-    *mine = (*mine + 1) % POSTED_MAX;
-    return *mine;
-}
-
+/*
+ * No write is posted, though one of memory could be: what this vCPU stores next may be seen on another
+ * node, by a vCPU whose access to the same device would come first.
+ */
 static MemTxResult window_write(void *opaque, hwaddr at, uint64_t value,
                                 unsigned size, MemTxAttrs attrs)
 {
     const struct window *w = opaque;
     uint8_t body[VCPU_BODY_MAX], bytes[8];
     struct vcpu_frame f, answer;
-    int err;
 
     if (!can_forward(w, at, size)) {
         return MEMTX_DECODE_ERROR;
@@ -127,13 +116,7 @@ static MemTxResult window_write(void *opaque, hwaddr at, uint64_t value,
     vcpu_store_le(bytes, value, size);
     f.body = bytes;
     f.body_bytes = size;
-    if (may_post(w)) {
-        f.flags |= VCPU_IO_POSTED;
-        err = vcpu_router_send(vcpu_place->router, 0, &f);
-        return err ? MEMTX_ERROR : MEMTX_OK;
-    }
-    err = call_unlocked(&f, &answer, body);
-    return err ? MEMTX_ERROR : MEMTX_OK;
+    return call_unlocked(&f, &answer, body) ? MEMTX_ERROR : MEMTX_OK;
 }
 
 static const MemoryRegionOps window_ops = {

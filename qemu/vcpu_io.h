@@ -3,9 +3,7 @@
  * vcpu_io.h - what vCPUs on other nodes than 0 do to ports and device memory.
  *
  * Those nodes have regions over all of the I/O space and of the memory where a device may be, whose
- * accesses go to node 0. A vCPU waits for its answer without QEMU's big lock. A write to memory is
- * posted: a later read of that vCPU is behind it in the stream. One now and then is not, so that what
- * node 0 has not done yet has a bound.
+ * accesses go to node 0. A vCPU waits for its answer, also of a write, without QEMU's big lock.
  */
 #ifndef VCPU_IO_H
 #define VCPU_IO_H

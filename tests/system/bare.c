@@ -25,6 +25,8 @@ enum order {
 	PANIC,
 	SUSPEND,
 	CORNERS, /* slot of the disk on q35, or 0: what is seldom done, by a vCPU of another node */
+	RELAY,	 /* other, turns: both write to a register, and see what the one before them wrote */
+	NOWHERE, /* an instruction where there is no memory: KVM cannot go on */
 };
 
 enum load { REST, WORK };
@@ -563,6 +565,45 @@ static void litmus_run(unsigned other, unsigned batches)
 		relax();
 }
 
+/* ---- two vCPUs and one device ---- */
+
+static volatile uint32_t relay_cpu, relay_turn, relay_turns, relay_wrong;
+
+/* What is written in a turn: a vector, of a pin that is masked. */
+static uint32_t relay_value(uint32_t turn)
+{
+	return 1u << 16 | 0x80 | (turn & 0x3f);
+}
+
+static void relay_side(uint32_t side)
+{
+	for (uint32_t turn = side; turn < relay_turns; turn += 2) {
+		while (relay_turn != turn)
+			;
+		*memory32(0xfec00000) = 0x10 + 2 * INTX_PIN;
+		relay_wrong += (*memory32(0xfec00010) & 0xff) != (relay_value(turn - 1) & 0xff);
+		/* The more is written, the longer is it on its way. */
+		for (uint32_t i = 0; i < 16; i++)
+			*memory32(0xfec00010) = relay_value(turn + 1 + i);
+		*memory32(0xfec00010) = relay_value(turn);
+		relay_turn = turn + 1;
+	}
+}
+
+static void relay_run(unsigned other, unsigned turns)
+{
+	ioapic_write(0x10 + 2 * INTX_PIN, relay_value(-1u));
+	relay_turn = relay_wrong = 0;
+	relay_turns = turns & ~1u;
+	fence();
+	relay_cpu = other + 1;
+	relay_side(0);
+	while (relay_cpu)
+		relax();
+	desk->result[0] = relay_turn;
+	desk->result[1] = relay_wrong;
+}
+
 /* ---- life ---- */
 
 /* ACPI's states: 0 off, 1 suspended to RAM. */
@@ -584,6 +625,9 @@ static void carry_out(void)
 	case LITMUS:
 		litmus_run(desk->argument[0], desk->argument[1]);
 		break;
+	case RELAY:
+		relay_run(desk->argument[0], desk->argument[1]);
+		break;
 	case RESET:
 		desk->done = desk->number;
 		out8(0xcf9, 6);
@@ -595,6 +639,9 @@ static void carry_out(void)
 		break;
 	case OFF:
 		sleep_as(0);
+		break;
+	case NOWHERE:
+		((void (*)(void))(uintptr_t)0xfeb00000)();
 		break;
 	case PANIC:
 		out8(0x505, 1);
@@ -657,6 +704,10 @@ __attribute__((noreturn, used)) void cpu_main(unsigned cpu)
 			carry_out();
 		if (litmus_cpu == cpu + 1)
 			litmus_other();
+		if (relay_cpu == cpu + 1) {
+			relay_side(1);
+			relay_cpu = 0;
+		}
 		if (desk->load == WORK)
 			work(cpu);
 		else
