@@ -41,12 +41,27 @@ static bool leads(void)
     return router() && !vcpu_place->node && qatomic_read(&life.begun);
 }
 
+/*
+ * A vCPU of this node cannot go on: KVM has an error, such as a page of the guest's memory that was
+ * lost with the host that had it. Of node 0 that stops all of them; another node ends the guest, which
+ * would go on without it.
+ */
+static void state_changed(void *opaque, bool running, RunState state)
+{
+    if (state == RUN_STATE_INTERNAL_ERROR && vcpu_place_forwards()) {
+        g_autofree char *why = g_strdup_printf("node %u cannot go on", vcpu_place->node);
+
+        vcpu_life_lost(vcpu_place->node, why);
+    }
+}
+
 void vcpu_life_begin(bool pauses)
 {
     qemu_cond_init(&life.changed);
     g_queue_init(&life.orders);
     qatomic_set(&life.pauses, pauses);
     qatomic_set(&life.begun, true);
+    qemu_add_vm_change_state_handler(state_changed, NULL);
 }
 
 /* ---- node 0 ---- */
@@ -205,6 +220,12 @@ void vcpu_life_came(const struct vcpu_frame *f)
     if (f->type == VCPU_RESET) {
         vcpu_router_era_begin(router(), f->era);
     }
+    if (f->type == VCPU_END && f->value == VCPU_CAUSE_LOST) {
+        g_autofree char *why = g_strdup_printf("node %u cannot go on", f->from);
+
+        vcpu_life_lost(f->from, why);
+        return;
+    }
     qemu_mutex_lock_iothread();
     switch (f->type) {
     case VCPU_STOP:
@@ -248,6 +269,7 @@ static void pause_for_good(void *opaque)
 void vcpu_life_lost(unsigned node, const char *why)
 {
     bool pauses = qatomic_read(&life.begun) && qatomic_read(&life.pauses);
+    struct vcpu_frame f = { .type = VCPU_END, .value = VCPU_CAUSE_LOST };
     QemuThread thread;
     CPUState *cpu;
 
@@ -261,6 +283,9 @@ void vcpu_life_lost(unsigned node, const char *why)
     CPU_FOREACH(cpu) {
         cpu->stop = true;
         qemu_cpu_kick(cpu);
+    }
+    if (node == vcpu_place->node && router()) {    /* paused, it would be missed by nobody */
+        vcpu_router_send_all(router(), &f);
     }
     fprintf(stderr, "gvm: %s; the guest had vCPUs there and %s\n", why,
             pauses ? "is paused for good" : "ends");

@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Under KVM, four vCPUs in two QEMUs: all are there, IPIs go to and fro, and a disk's interrupts, by MSI-X and by a line,
 reach vCPUs of either node, none lost. It is reset by either node and by QMP, also while its registers are looked at all the
-time; stopped and continued; either node killed ends the other. What KVM cannot do is refused with its reason. (Linux does all this where KVM is nested: --full.)"""
+time; stopped and continued; either node killed ends the other, and so does one that cannot go on. What KVM cannot do is
+refused with its reason. (Linux does all this where KVM is nested: --full.)"""
 
 import os
 
@@ -88,6 +89,16 @@ def killed(l, victim):
     shared.end()
 
 
+def cannot_go_on(l):
+    """KVM has an error with a vCPU of node 1, which QEMU stops: no other goes on without it."""
+    shared = started(l, [0, 1])
+    shared.works()
+    shared.order(bare.NOWHERE, 1)
+    shared.lost(1, "gvm: node 1 cannot go on; the guest had vCPUs there and ends", 10)
+    shared.lost(0, "gvm: node 1 c", 10)  # cannot go on, or has closed the connection
+    shared.end()
+
+
 def refused(l, reason, *more, **other):
     shared = bare.Bare(l, [0, 1], kvm=True)
     process = shared.start(0, *more, **other)
@@ -110,6 +121,8 @@ def test(l):
     for victim in (0, 1):
         killed(l, victim)
     l.log("killed")
+    cannot_go_on(l)
+    l.log("could not go on")
     refused(l, "kernel-irqchip=split", "-machine", "kernel-irqchip=on", vcpus=ALONE)
     refused(l, "kernel-irqchip=split", "-machine", "kernel-irqchip=off", vcpus=ALONE)
     refused(l, "hv-", vcpus=ALONE, cpu="max,vmx=off,svm=off,hv-relaxed")
