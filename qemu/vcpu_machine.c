@@ -92,25 +92,32 @@ static void refuse_devices(MachineState *ms)
     }
 }
 
+static bool is_on(const char *parameter)
+{
+    g_autofree char *path = g_strdup_printf("/sys/module/%s", parameter), *text = NULL;
+
+    return g_file_get_contents(path, &text, NULL, NULL) && text[0] && strchr("Y1", text[0]);
+}
+
 /*
  * Whether the guest's page tables are walked by the processor: KVM's copies of them (shadow
  * pages) do not follow what another node writes there.
  */
 static bool walked_by_processor(void)
 {
-    static const char *const switches[] = {
-        "/sys/module/kvm_intel/parameters/ept",
-        "/sys/module/kvm_amd/parameters/npt",
-    };
+    return is_on("kvm_intel/parameters/ept") || is_on("kvm_amd/parameters/npt");
+}
 
-    for (int i = 0; i < ARRAY_SIZE(switches); i++) {
-        g_autofree char *text = NULL;
+/* Right, but all are slow. Whoever runs this by `gvm run` has been asked. */
+static void warn_of_walks(void)
+{
+    bool amd = is_on("kvm_amd/parameters/npt");
 
-        if (g_file_get_contents(switches[i], &text, NULL, NULL) && strchr("Y1", text[0])) {
-            return true;
-        }
+    if (amd || is_on("kvm_intel/parameters/eptad")) {
+        warn_report("dsm-vcpus: this host's processor writes to a guest's page tables when it walks "
+                    "them, so that hosts take them from each other until next to nothing else is "
+                    "done (%s)", amd ? "AMD's all do" : "modprobe -r kvm_intel && modprobe kvm_intel eptad=0");
     }
-    return false;
 }
 
 static void check_kvm(const struct vcpu_place *place)
@@ -126,6 +133,7 @@ static void check_kvm(const struct vcpu_place *place)
         refuse("dsm-vcpus: this host's KVM has no nested paging (ept, npt), and does not see what "
                "others write to the guest's page tables");
     }
+    warn_of_walks();
     if (env->features[FEAT_1_ECX] & CPUID_EXT_VMX ||
         env->features[FEAT_8000_0001_ECX] & CPUID_EXT3_SVM) {
         refuse("dsm-vcpus: a guest that has guests of its own would have copies of their page "
