@@ -130,6 +130,8 @@ def stored_bits_flip(storm, chance):
     if storm.options.replicas > 1:
         chosen.go_on()
     yield hold
+    yield  # until nothing else is broken: the others' copies may lack what they were too slow for meanwhile
+    stop_alone(storm, chosen)
     chosen.kill()
     chosen.forget()
     chosen.start()
