@@ -17,13 +17,6 @@ static void queue_init(struct job_queue *q)
 	q->tail = &q->head;
 }
 
-static void queue_add(struct job_queue *q, struct job *job)
-{
-	job->next = NULL;
-	*q->tail = job;
-	q->tail = &job->next;
-}
-
 static struct job *queue_take(struct job_queue *q)
 {
 	struct job *job = q->head;
@@ -34,6 +27,29 @@ static struct job *queue_take(struct job_queue *q)
 			q->tail = &q->head;
 	}
 	return job;
+}
+
+static void list_push(struct job *_Atomic *list, struct job *job)
+{
+	struct job *first = atomic_load(list);
+
+	do
+		job->next = first;
+	while (!atomic_compare_exchange_weak(list, &first, job));
+}
+
+/* Moves what the list has to the end of the queue, in the order in which it came. */
+static void list_take(struct job *_Atomic *list, struct job_queue *q)
+{
+	struct job *last = atomic_exchange(list, NULL), *first = NULL, *next;
+
+	for (struct job *job = last; job; job = next) {
+		next = job->next;
+		job->next = first;
+		first = job;
+	}
+	*q->tail = first;
+	q->tail = last ? &last->next : q->tail;
 }
 
 static void wake(int fd)
@@ -48,9 +64,7 @@ static void job_finish(struct job *job)
 {
 	struct jobs *jobs = job->jobs;
 
-	pthread_mutex_lock(&jobs->lock);
-	queue_add(&jobs->finished, job);
-	pthread_mutex_unlock(&jobs->lock);
+	list_push(&jobs->finished, job); /* the front may free it from here on */
 	wake(jobs->event_fd);
 }
 
@@ -66,14 +80,12 @@ static void talk(void *arg)
 
 static void talks_begin(struct jobs *jobs)
 {
-	struct job *job, *next;
+	struct job_queue todo;
+	struct job *job;
 
-	pthread_mutex_lock(&jobs->lock);
-	job = jobs->todo.head;
-	queue_init(&jobs->todo);
-	pthread_mutex_unlock(&jobs->lock);
-	for (; job; job = next) {
-		next = job->next;
+	queue_init(&todo);
+	list_take(&jobs->todo, &todo);
+	while ((job = queue_take(&todo))) {
 		if (jobs->pool_error) {
 			job->result = jobs->pool_error;
 			job_finish(job);
@@ -135,45 +147,49 @@ void jobs_submit(struct jobs *jobs, struct job *job)
 {
 	jobs->under_way++;
 	job->jobs = jobs;
-	pthread_mutex_lock(&jobs->lock);
-	queue_add(&jobs->todo, job);
-	pthread_mutex_unlock(&jobs->lock);
+	list_push(&jobs->todo, job);
 	wake(jobs->wake_fd);
 }
 
 /* Work that blocks */
+
+/* One that was submitted: there is one for each count of `more`. */
+static struct job *blocking_take(struct jobs *jobs)
+{
+	struct job *job;
+
+	pthread_mutex_lock(&jobs->lock);
+	list_take(&jobs->blocking, &jobs->blocking_taken);
+	job = queue_take(&jobs->blocking_taken);
+	pthread_mutex_unlock(&jobs->lock);
+	assert(job);
+	return job;
+}
 
 static void *blocking_thread(void *arg)
 {
 	struct jobs *jobs = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-block");
-	pthread_mutex_lock(&jobs->lock);
 	for (;;) {
-		struct job *job = queue_take(&jobs->blocking);
+		struct job *job;
 
-		if (!job) {
-			jobs->idle++;
-			pthread_cond_wait(&jobs->more, &jobs->lock);
-			jobs->idle--;
-			continue;
-		}
-		pthread_mutex_unlock(&jobs->lock);
+		while (sem_wait(&jobs->more) < 0)
+			;
+		job = blocking_take(jobs);
 		job->work(job, NULL);
 		job_finish(job);
-		pthread_mutex_lock(&jobs->lock);
-		assert(jobs->blocking_count && jobs->idle < jobs->threads);
-		jobs->blocking_count--;
+		atomic_fetch_sub(&jobs->blocking_count, 1);
 	}
 	return NULL;
 }
 
-/* Starts one more thread if all are busy. With the lock. */
+/* Starts one more thread if all are busy. */
 static void blocking_thread_add(struct jobs *jobs)
 {
 	pthread_t thread;
 
-	if (jobs->blocking_count <= jobs->threads || jobs->threads >= JOBS_THREADS_MAX ||
+	if (atomic_load(&jobs->blocking_count) <= jobs->threads || jobs->threads >= JOBS_THREADS_MAX ||
 	    pthread_create(&thread, NULL, blocking_thread, jobs))
 		return;
 	pthread_detach(thread);
@@ -184,23 +200,20 @@ void jobs_submit_blocking(struct jobs *jobs, struct job *job)
 {
 	jobs->under_way++;
 	job->jobs = jobs;
-	pthread_mutex_lock(&jobs->lock);
-	queue_add(&jobs->blocking, job);
-	jobs->blocking_count++;
-	if (jobs->idle)
-		pthread_cond_signal(&jobs->more);
+	atomic_fetch_add(&jobs->blocking_count, 1);
+	list_push(&jobs->blocking, job);
+	sem_post(&jobs->more);
 	blocking_thread_add(jobs);
-	pthread_mutex_unlock(&jobs->lock);
 }
 
 int jobs_init(struct jobs *jobs, const struct options *opts, uint64_t client)
 {
 	*jobs = (struct jobs){ 0 };
-	queue_init(&jobs->todo);
-	queue_init(&jobs->blocking);
-	queue_init(&jobs->finished);
+	queue_init(&jobs->collected);
+	queue_init(&jobs->blocking_taken);
 	pthread_mutex_init(&jobs->lock, NULL);
-	pthread_cond_init(&jobs->more, NULL);
+	if (sem_init(&jobs->more, 0, 0) < 0)
+		return -errno;
 	jobs->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (jobs->event_fd < 0)
 		return -errno;
@@ -217,15 +230,12 @@ void jobs_collect(struct jobs *jobs)
 {
 	uint64_t count;
 	struct job *job;
-	bool more;
 
 	if (read(jobs->event_fd, &count, sizeof(count)) < 0)
 		return;
-	pthread_mutex_lock(&jobs->lock);
-	job = queue_take(&jobs->finished);
-	more = jobs->finished.head;
-	pthread_mutex_unlock(&jobs->lock);
-	if (more)
+	list_take(&jobs->finished, &jobs->collected);
+	job = queue_take(&jobs->collected);
+	if (jobs->collected.head)
 		wake(jobs->event_fd);
 	if (!job)
 		return;

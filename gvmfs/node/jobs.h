@@ -12,6 +12,9 @@
  *
  * A job's work() touches only the job and what the job was given. Its done() then runs in the
  * front thread, and applies the results.
+ *
+ * Jobs change hands by lists of which all that there is is taken at once, by one exchange: the front takes no lock that another
+ * thread, which may lose the CPU with it, can hold.
  */
 #ifndef GVMFS_JOBS_H
 #define GVMFS_JOBS_H
@@ -20,6 +23,8 @@
 #include "pool.h"
 
 #include <pthread.h>
+#include <semaphore.h>
+#include <stdatomic.h>
 
 #define JOBS_THREADS_MAX 32
 
@@ -31,19 +36,20 @@ struct job {
 	int result; /* set by work(). If work() was not run: -ENOMEM, or pool_error */
 };
 
+/* In the order in which they came. One thread's, or under its users' lock. */
 struct job_queue {
 	struct job *head, **tail;
 };
 
 struct jobs {
 	int event_fd; /* readable when jobs wait for jobs_collect() */
-	pthread_mutex_t lock;
-	struct job_queue finished; /* under lock */
-	unsigned under_way;	   /* jobs submitted and not collected; front thread */
+	struct job *_Atomic finished; /* the last one first */
+	struct job_queue collected;   /* of these, what the front has taken, and not ended yet */
+	unsigned under_way;	      /* jobs submitted and not collected; front thread */
 
 	/* conversations: */
-	struct job_queue todo; /* under lock */
-	int wake_fd;	       /* readable when todo has a job */
+	struct job *_Atomic todo; /* the last one first */
+	int wake_fd;		  /* readable when todo has a job */
 	struct loop_source woken;
 	struct loop loop;
 	const struct options *opts;
@@ -57,10 +63,12 @@ struct jobs {
 	uint64_t repair_due_ns; /* --repair-rate allows no copy before this time (repair_job.h) */
 
 	/* work that blocks: */
-	struct job_queue blocking; /* under lock */
-	pthread_cond_t more;
-	unsigned blocking_count; /* jobs queued or running; under lock */
-	unsigned threads, idle;	 /* under lock */
+	struct job *_Atomic blocking;	 /* the last one first */
+	sem_t more;			 /* so many of them were submitted, and begun by no thread yet */
+	atomic_uint blocking_count;	 /* jobs queued or running */
+	unsigned threads;		 /* front thread */
+	pthread_mutex_t lock;		 /* these threads', among themselves: */
+	struct job_queue blocking_taken; /* what they have taken, and not begun yet */
 };
 
 /* 0 or a negative errno. `opts` must outlive it. */
