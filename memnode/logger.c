@@ -2,6 +2,10 @@
 /*
  * logger.c - see logger.h: the ring, the budgets, the thread.
  *
+ * No lock is taken by those who log: a thread that has one and loses the CPU would keep them all waiting. Whoever logs
+ * takes the next place of the ring (`put`) and marks it as filled when its line is in it; the thread takes the places in their order,
+ * and waits for one that is not filled yet. Budgets and counters change by one atomic operation each.
+ *
  * The thread asks poll() before it writes, so that a change of destination, or the end, finds it
  * between two looks and not inside a write. It speaks to /dev/log itself: syslog(3) holds a lock of
  * the C library while it waits, and a fork at that moment leaves the child with the lock held.
@@ -14,6 +18,7 @@
 #include <fcntl.h>
 #include <poll.h>
 #include <pthread.h>
+#include <semaphore.h>
 #include <signal.h>
 #include <stdatomic.h>
 #include <stdio.h>
@@ -39,56 +44,67 @@
 #endif
 
 struct slot {
+	_Atomic uint64_t filled; /* the number of its line, from 1 on: then the line is the thread's, until it is taken */
 	int level;
 	uint32_t dropped; /* lines before this one that found no room */
 	uint32_t len;
 	char text[GVM_LOG_LINE_MAX];
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
-static pthread_cond_t wake = PTHREAD_COND_INITIALIZER, begun = PTHREAD_COND_INITIALIZER;
-/* Guarded by the lock, but for what is atomic. */
 static struct slot ring[SLOTS];
-static atomic_uint put, taken; /* lines ever; taken: they are written, or lost for good */
-static uint32_t dropped;       /* since the last line that found room */
-static struct gvm_log_site *left_out;
-static uint64_t told_ns;
-static bool serving; /* gvm_log_start() was called, by this process or the one that forked it */
-static bool running; /* there is a thread */
-static bool beginning; /* it was made, and has not come to its loop */
-static bool handlers;
+static _Atomic uint64_t put, taken; /* lines ever; taken: they are written, or lost for good */
+static atomic_uint dropped;	    /* since the last line that found room */
+static atomic_bool telling;	    /* the thread, of these */
+static struct gvm_log_site *_Atomic left_out;
+static atomic_uint generation = 1; /* changes with each fork(): gvm_log_site.listed */
+static atomic_bool serving; /* gvm_log_start() was called, by this process or the one that forked it */
+static atomic_bool running; /* there is a thread */
+static atomic_bool beginning; /* it was made, and has not come to its loop */
 static atomic_bool stopping, to_syslog;
+static sem_t wake;  /* the thread has something to look at */
+static sem_t begun; /* the thread has come to its loop */
+static bool handlers;
 static pthread_t thread;
+static uint32_t lost;	 /* the thread's: lines that found no log, and are to be told with the next one that does */
+static uint64_t tell_ns; /* the thread's: when it tells what was left out; 0: nothing was */
+/* Held by the thread for a call of the C library that takes a lock, and by who forks: so no child has that lock held. */
+static pthread_mutex_t zone = PTHREAD_MUTEX_INITIALIZER;
 static char ident[32];
 static int syslog_fd = -1; /* the thread's */
 static bool syslog_stream;
 
 static void fork_prepare(void)
 {
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&zone);
 }
 
 static void fork_parent(void)
 {
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&zone);
 }
 
-/* The lines in the ring are the parent's, whose thread writes them. */
+static void semaphores_init(void)
+{
+	sem_init(&wake, 0, 0); /* (they fail for other arguments only) */
+	sem_init(&begun, 0, 0);
+}
+
+/* The lines in the ring are the parent's, whose thread writes them; and so is what was left out. */
 static void fork_child(void)
 {
-	pthread_mutex_init(&lock, NULL);
-	pthread_cond_init(&wake, NULL);
-	pthread_cond_init(&begun, NULL);
-	beginning = false;
+	pthread_mutex_init(&zone, NULL);
+	semaphores_init();
+	atomic_store(&beginning, false);
 	atomic_store(&taken, atomic_load(&put));
-	dropped = 0;
-	for (struct gvm_log_site *site = left_out; site; site = site->next_left_out) {
-		site->listed = false;
+	atomic_store(&dropped, 0);
+	atomic_store(&telling, false);
+	for (struct gvm_log_site *site = atomic_exchange(&left_out, NULL); site; site = site->next_left_out)
 		for (unsigned b = 0; b < GVM_LOG_BUCKETS; b++)
-			site->buckets[b].left_out = 0;
-	}
-	left_out = NULL;
-	running = false;
+			atomic_store(&site->buckets[b].left_out, 0);
+	atomic_fetch_add(&generation, 1);
+	lost = 0;
+	tell_ns = 0;
+	atomic_store(&running, false);
 	atomic_store(&stopping, false);
 	if (syslog_fd >= 0)
 		close(syslog_fd);
@@ -189,10 +205,9 @@ static int syslog_write(int level, const char *text)
 	struct tm tm = {0};
 	int n, err;
 
-	/* It takes a lock of the C library; with ours no fork sees that held. */
-	pthread_mutex_lock(&lock);
+	pthread_mutex_lock(&zone);
 	localtime_r(&now, &tm);
-	pthread_mutex_unlock(&lock);
+	pthread_mutex_unlock(&zone);
 	n = snprintf(packet, sizeof(packet), "<%d>%.3s %2d %02d:%02d:%02d %s[%d]: %s",
 		     LOG_DAEMON | level, months + 3 * (tm.tm_mon % 12), tm.tm_mday, tm.tm_hour,
 		     tm.tm_min, tm.tm_sec, ident, getpid(), text);
@@ -230,118 +245,149 @@ static int dropped_write(uint32_t lines)
 	return line_write(LOG_WARNING, text, (size_t)n);
 }
 
-/* A line into the ring. The lock is held. */
+/* A place of the ring, which is the caller's until it is filled; NULL: there is none, and the line counts as dropped. */
+static struct slot *slot_claim(uint64_t *number)
+{
+	uint64_t n = atomic_load(&put);
+
+	do {
+		if (n - atomic_load(&taken) >= SLOTS) {
+			atomic_fetch_add(&dropped, 1);
+			return NULL;
+		}
+	} while (!atomic_compare_exchange_weak(&put, &n, n + 1));
+	*number = n + 1;
+	return &ring[n % SLOTS];
+}
+
+static void thread_wake(void)
+{
+	sem_post(&wake);
+}
+
+/* A line into the ring. */
 static void ring_put(int level, const char *text, size_t len)
 {
-	struct slot *s = &ring[put % SLOTS];
+	uint64_t number;
+	struct slot *s = slot_claim(&number);
 
-	if (put - taken >= SLOTS) {
-		dropped++;
-		return;
+	if (s) {
+		s->level = level;
+		s->dropped = atomic_exchange(&dropped, 0);
+		s->len = (uint32_t)len;
+		memcpy(s->text, text, len);
+		s->text[len] = 0;
+		atomic_store(&s->filled, number);
 	}
-	s->level = level;
-	s->dropped = dropped;
-	s->len = (uint32_t)len;
-	memcpy(s->text, text, len);
-	s->text[len] = 0;
-	dropped = 0;
-	put++;
-	pthread_cond_signal(&wake);
+	thread_wake();
 }
 
-/* How many lines of which kind were left out. The lock is held. */
+/* How many lines of the site were left out, since that was last told. It is in no list any more. */
+static void site_tell(struct gvm_log_site *site)
+{
+	char text[GVM_LOG_LINE_MAX], sample[sizeof(site->sample)];
+	int level = site->level, n;
+	uint64_t lines = 0;
+
+	memcpy(sample, site->sample, sizeof(sample));
+	atomic_store(&site->listed, 0); /* what is counted from here on lists it again */
+	for (unsigned b = 0; b < GVM_LOG_BUCKETS; b++)
+		lines += atomic_exchange(&site->buckets[b].left_out, 0);
+	if (!lines)
+		return;
+	n = snprintf(text, sizeof(text), "%s (and %llu more lines like this one were left out)", sample,
+		     (unsigned long long)lines);
+	ring_put(level, text, (size_t)n);
+}
+
+/* Tells how many lines of which kind were left out, from time to time. */
 static void left_out_tell(uint64_t now)
 {
-	struct gvm_log_site *site;
+	struct gvm_log_site *site, *next;
 
-	if (now - told_ns < TELL_NS)
+	if (!tell_ns && atomic_load(&left_out))
+		tell_ns = now + TELL_NS;
+	if (!tell_ns || now < tell_ns)
 		return;
-	told_ns = now;
-	while ((site = left_out)) {
-		char text[GVM_LOG_LINE_MAX];
-		uint64_t lines = 0;
-		int n;
-
-		left_out = site->next_left_out;
-		site->listed = false;
-		for (unsigned b = 0; b < GVM_LOG_BUCKETS; b++) {
-			lines += site->buckets[b].left_out;
-			site->buckets[b].left_out = 0;
-		}
-		if (!lines)
-			continue;
-		n = snprintf(text, sizeof(text), "%s (and %llu more lines like this one were left out)",
-			     site->sample, (unsigned long long)lines);
-		ring_put(site->level, text, (size_t)n);
+	tell_ns = 0;
+	for (site = atomic_exchange(&left_out, NULL); site; site = next) {
+		next = site->next_left_out;
+		site_tell(site);
 	}
 }
 
-/* Waits for something to write. The lock is held. */
+/* The oldest line of the ring; NULL: there is none, or it is not filled yet. */
+static struct slot *slot_oldest(void)
+{
+	uint64_t n = atomic_load(&taken);
+	struct slot *s = &ring[n % SLOTS];
+
+	return atomic_load(&s->filled) == n + 1 ? s : NULL;
+}
+
+/* Waits until there is something to look at, which may be over by then. */
 static void thread_wait(void)
 {
-	struct timespec until;
+	struct timespec until = {.tv_sec = (time_t)(tell_ns / 1000000000), .tv_nsec = (long)(tell_ns % 1000000000)};
 
-	clock_gettime(CLOCK_MONOTONIC, &until);
-	until.tv_sec += TELL_NS / 1000000000;
-	if (left_out)
-		pthread_cond_clockwait(&wake, &lock, CLOCK_MONOTONIC, &until);
+	if (tell_ns)
+		sem_clockwait(&wake, CLOCK_MONOTONIC, &until);
 	else
-		pthread_cond_wait(&wake, &lock);
+		sem_wait(&wake);
 }
 
-/* Writes the oldest line of the ring, or what is to be told of those that found no room in it. The
- * lock is held, but not while it writes. */
-static void thread_step(void)
+/* Writes a line, or (NULL) what is to be told of those that found no room. */
+static void thread_step(struct slot *from)
 {
 	/* Only this thread uses it, whose stack is small. */
-	static struct slot s;
-	bool line = put != taken;
+	static char text[GVM_LOG_LINE_MAX];
 	int err;
 
-	if (line) {
-		const struct slot *from = &ring[taken % SLOTS];
-
-		memcpy(&s, from, offsetof(struct slot, text) + from->len + 1);
-	} else {
-		s.dropped = dropped;
-		dropped = 0;
-	}
-	pthread_mutex_unlock(&lock);
-	err = s.dropped ? dropped_write(s.dropped) : 0;
+	lost += from ? from->dropped : atomic_exchange(&dropped, 0);
+	if (from)
+		from->dropped = 0; /* if it is not written now: */
+	err = lost ? dropped_write(lost) : 0;
 	if (!err) {
-		s.dropped = 0;
-		err = line ? line_write(s.level, s.text, s.len) : 0;
+		lost = 0;
+		if (from) {
+			memcpy(text, from->text, from->len + 1);
+			err = line_write(from->level, text, from->len);
+		}
 	}
-	pthread_mutex_lock(&lock);
 	if (err == -EAGAIN) { /* it goes elsewhere, or waits for another thread */
-		if (line)
-			ring[taken % SLOTS].dropped = s.dropped;
-		else
-			dropped += s.dropped;
+		if (!from) {
+			atomic_fetch_add(&dropped, lost);
+			lost = 0;
+		}
 		return;
 	}
-	taken += line;
 	/* Where there is no log its lines are lost. They count as dropped for the next line that gets
 	 * through; nothing is said for that alone, since there is nobody to hear it. */
-	if (err && put != taken)
-		ring[taken % SLOTS].dropped += s.dropped + line;
+	if (err)
+		lost += from != NULL;
+	if (from)
+		atomic_fetch_add(&taken, 1);
 }
 
 static void *thread_run(void *arg)
 {
 	prctl(PR_SET_NAME, "log");
-	pthread_mutex_lock(&lock);
-	beginning = false;
-	pthread_cond_broadcast(&begun);
+	atomic_store(&beginning, false);
+	sem_post(&begun);
 	while (!atomic_load(&stopping)) {
+		struct slot *s;
+
 		left_out_tell(gvm_now_ns());
-		if (put == taken && !dropped)
+		s = slot_oldest();
+		if (s || atomic_load(&dropped)) {
+			atomic_store(&telling, !s);
+			thread_step(s);
+			atomic_store(&telling, false);
+		} else {
 			thread_wait();
-		else
-			thread_step();
+		}
 	}
-	running = false;
-	pthread_mutex_unlock(&lock);
+	atomic_store(&running, false);
 	return arg;
 }
 
@@ -370,15 +416,15 @@ static void handlers_set(void)
 			sigaction(faults[i], &action, NULL);
 }
 
-/* The lock is held. */
 static int thread_start(void)
 {
 	pthread_attr_t attr;
 	sigset_t all, before;
 	int err;
 
-	if (running)
+	if (atomic_exchange(&running, true))
 		return 0;
+	atomic_store(&beginning, true);
 	pthread_attr_init(&attr);
 	pthread_attr_setstacksize(&attr, THREAD_STACK);
 	/* Signals are for others, and a reader that has gone is an error here, not a SIGPIPE. */
@@ -387,7 +433,10 @@ static int thread_start(void)
 	err = pthread_create(&thread, &attr, thread_run, NULL);
 	pthread_sigmask(SIG_SETMASK, &before, NULL);
 	pthread_attr_destroy(&attr);
-	running = beginning = !err;
+	if (err) {
+		atomic_store(&beginning, false);
+		atomic_store(&running, false);
+	}
 	return -err;
 }
 
@@ -395,33 +444,30 @@ int gvm_log_start(const char *name)
 {
 	int err;
 
-	pthread_mutex_lock(&lock);
 	snprintf(ident, sizeof(ident), "%s", name);
-	serving = true;
-	atomic_store(&stopping, false);
-	if (!handlers)
+	if (!handlers) {
+		semaphores_init();
 		handlers_set();
+	}
+	atomic_store(&stopping, false);
+	atomic_store(&serving, true);
 	err = thread_start();
 	/*
 	 * A caller who forbids system calls from here on does not mean those of a thread's
 	 * beginning.
 	 */
-	while (beginning)
-		pthread_cond_wait(&begun, &lock);
-	pthread_mutex_unlock(&lock);
+	while (atomic_load(&beginning))
+		sem_wait(&begun);
 	return err;
 }
 
 void gvm_log_stop(void)
 {
+	bool joinable = atomic_load(&running);
 	struct timespec until;
-	bool joinable;
 
-	pthread_mutex_lock(&lock);
-	joinable = running;
 	atomic_store(&stopping, true);
-	pthread_cond_signal(&wake);
-	pthread_mutex_unlock(&lock);
+	thread_wake();
 	if (!joinable)
 		return;
 	clock_gettime(CLOCK_REALTIME, &until);
@@ -444,41 +490,49 @@ static uint64_t text_hash(const char *text)
 	return h;
 }
 
-/*
- * Whether the site's budget has this line; if so, how many before it were left out. The lock is
- * held.
- */
-static bool site_allows(struct gvm_log_site *site, const char *key, int level, const char *text,
-			uint32_t *before)
+/* Whether the bucket has a line left, which is taken from it. Each line puts off by `every` the time at which the bucket is full
+ * again; that is never later than `burst` lines from now. */
+static bool bucket_take(struct gvm_log_bucket *b, const struct gvm_log_site *site, uint64_t now)
+{
+	uint64_t every = site->every_ms * 1000000ull, full = atomic_load(&b->full_ns), next;
+
+	do {
+		next = (full > now ? full : now) + every;
+		if (next > now + site->burst * every)
+			return false;
+	} while (!atomic_compare_exchange_weak(&b->full_ns, &full, next));
+	return true;
+}
+
+/* Lists the site, with a line of what is left out, for the thread to tell. (A fork() may have come between these two steps of another
+ * thread: then the child has it listed by another generation.) */
+static void site_list(struct gvm_log_site *site, int level, const char *text)
+{
+	unsigned now = atomic_load(&generation);
+	struct gvm_log_site *first;
+
+	if (atomic_exchange(&site->listed, now) == now)
+		return;
+	site->level = level;
+	snprintf(site->sample, sizeof(site->sample), "%s", text);
+	first = atomic_load(&left_out);
+	do
+		site->next_left_out = first;
+	while (!atomic_compare_exchange_weak(&left_out, &first, site));
+	thread_wake();
+}
+
+/* Whether the site's budget has this line; if so, how many before it were left out. */
+static bool site_allows(struct gvm_log_site *site, const char *key, int level, const char *text, uint32_t *before)
 {
 	struct gvm_log_bucket *b = &site->buckets[text_hash(key ? key : text) % GVM_LOG_BUCKETS];
-	uint64_t now = gvm_now_ns(), every = site->every_ms * 1000000ull;
-	uint64_t more = b->refilled_ns ? (now - b->refilled_ns) / every : site->burst;
 
-	if (more) {
-		bool full = more >= site->burst - b->allowed;
-
-		b->allowed = full ? site->burst : b->allowed + (uint32_t)more;
-		b->refilled_ns = full ? now : b->refilled_ns + more * every;
-	}
-	if (!b->allowed) {
-		b->left_out++;
-		site->level = level;
-		snprintf(site->sample, sizeof(site->sample), "%s", text);
-		if (!left_out) {
-			told_ns = now; /* the time from here on counts */
-			pthread_cond_signal(&wake);
-		}
-		if (!site->listed) {
-			site->listed = true;
-			site->next_left_out = left_out;
-			left_out = site;
-		}
+	if (!bucket_take(b, site, gvm_now_ns())) {
+		atomic_fetch_add(&b->left_out, 1);
+		site_list(site, level, text);
 		return false;
 	}
-	b->allowed--;
-	*before = b->left_out;
-	b->left_out = 0;
+	*before = atomic_exchange(&b->left_out, 0);
 	return true;
 }
 
@@ -486,39 +540,34 @@ void gvm_log_put(struct gvm_log_site *site, const char *key, int level, const ch
 {
 	char line[GVM_LOG_LINE_MAX], more[64] = "";
 	uint32_t before = 0;
-	bool direct;
 	int n;
 
-	pthread_mutex_lock(&lock);
-	if (site && !site_allows(site, key, level, text, &before)) {
-		pthread_mutex_unlock(&lock);
+	if (site && !site_allows(site, key, level, text, &before))
 		return;
-	}
 	if (before)
 		snprintf(more, sizeof(more), " (%u lines like this one were left out before it)", before);
 	n = snprintf(line, sizeof(line) - 1, "%.*s%s", (int)(sizeof(line) - sizeof(more) - 2), text, more);
 	for (char *c = line; *c; c++)
 		if ((unsigned char)*c < ' ' || *c == 0x7f)
 			*c = '?';
-	direct = !serving;
-	if (!direct) {
-		if (!atomic_load(&stopping))
-			thread_start();
-		ring_put(level, line, (size_t)n);
-	}
-	pthread_mutex_unlock(&lock);
-	if (direct)
+	if (!atomic_load(&serving)) {
 		line_write(level, line, (size_t)n);
+		return;
+	}
+	if (!atomic_load(&stopping))
+		thread_start();
+	ring_put(level, line, (size_t)n);
 }
 
 bool gvm_log_flush(unsigned ms)
 {
 	static const struct timespec look = {.tv_nsec = FLUSH_LOOK_NS};
-	unsigned target = atomic_load(&put);
+	uint64_t target = atomic_load(&put);
 	uint64_t until = gvm_now_ns() + ms * 1000000ull;
 
-	while ((int)(target - atomic_load(&taken)) > 0) {
-		if (!running || gvm_now_ns() > until)
+	/* (What is taken from `dropped` is being told, or stands with a line.) */
+	while (atomic_load(&taken) < target || atomic_load(&dropped) || atomic_load(&telling)) {
+		if (!atomic_load(&running) || gvm_now_ns() > until)
 			return false;
 		nanosleep(&look, NULL);
 	}

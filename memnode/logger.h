@@ -3,8 +3,8 @@
  * logger.h - a daemon's lines, and a log that may stand still.
  *
  * Before gvm_log_start() a line is written at once, as a command-line tool wants it. After it a
- * line goes into a ring, and a thread writes it to standard error or to syslog: whoever logs holds
- * a lock for the time of a copy and waits for no reader. A full ring drops what is new; the next
+ * line goes into a ring, and a thread writes it to standard error or to syslog: whoever logs waits for no
+ * reader and takes no lock, so that no thread, on whatever CPU it has lost, keeps another waiting. A full ring drops what is new; the next
  * line that is written says how many were dropped. Each place in the code has a budget of lines, so
  * that what a peer or a client causes at will cannot fill a disk; what was left out is counted and
  * said.
@@ -16,6 +16,7 @@
 #ifndef GVM_LOGGER_H
 #define GVM_LOGGER_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -24,11 +25,10 @@
 #define GVM_LOG_FLUSH_MS 300u
 #define GVM_LOG_BUCKETS	 16u
 
-/* What one kind of line may still say; its fields are guarded by the logger's lock. */
+/* What one kind of line may still say. */
 struct gvm_log_bucket {
-	uint64_t refilled_ns;
-	uint32_t allowed; /* meaningless before the first refill */
-	uint32_t left_out;
+	_Atomic uint64_t full_ns; /* when it has its whole burst again (CLOCK_MONOTONIC) */
+	atomic_uint left_out;
 };
 
 /* A place that logs: static, one for each call. Lines with different keys (a region's name, say) have
@@ -36,8 +36,9 @@ struct gvm_log_bucket {
 struct gvm_log_site {
 	uint32_t burst;	   /* lines of a bucket that may come at once */
 	uint32_t every_ms; /* then one in this time */
-	struct gvm_log_site *next_left_out; /* where lines were left out and not told yet */
-	bool listed;
+	atomic_uint listed; /* in the list of those where lines were left out and not told yet; 0: not (logger.c) */
+	/* Of who has listed it, and then of the log's thread: */
+	struct gvm_log_site *next_left_out;
 	int level;
 	char sample[160]; /* a line of this kind that was left out */
 	struct gvm_log_bucket buckets[GVM_LOG_BUCKETS];

@@ -8,7 +8,9 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <pthread.h>
 #include <signal.h>
+#include <stdatomic.h>
 #include <sys/wait.h>
 #include <syslog.h>
 #include <unistd.h>
@@ -201,6 +203,141 @@ static void a_stopped_log_goes_on(void)
 	CHECK(!strcmp(said, "first\nmeanwhile\nlast\n"));
 }
 
+/* What logger.c calls: a thread stands still in it, as if it had lost the CPU, and another may take no lock. */
+static atomic_bool held, stands;
+static _Thread_local bool may_stand, takes_no_lock;
+uint64_t __real_gvm_now_ns(void);
+uint64_t __wrap_gvm_now_ns(void);
+int __real_pthread_mutex_lock(pthread_mutex_t *m);
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m);
+
+uint64_t __wrap_gvm_now_ns(void)
+{
+	while (may_stand && atomic_load(&held)) {
+		atomic_store(&stands, true);
+		usleep(500);
+	}
+	return __real_gvm_now_ns();
+}
+
+int __wrap_pthread_mutex_lock(pthread_mutex_t *m)
+{
+	CHECK(!takes_no_lock);
+	return __real_pthread_mutex_lock(m);
+}
+
+static struct gvm_log_site narrow = {.burst = 5, .every_ms = 100000};
+
+static void *logs_and_stands(void *arg)
+{
+	may_stand = true;
+	gvm_log_put(&narrow, NULL, LOG_INFO, "held");
+	return arg;
+}
+
+static void logs_beside_one_that_stands(void)
+{
+	pthread_t thread;
+
+	gvm_log_start("test");
+	atomic_store(&held, true);
+	CHECK(!pthread_create(&thread, NULL, logs_and_stands, NULL));
+	while (!atomic_load(&stands))
+		usleep(500);
+	takes_no_lock = true;
+	for (unsigned i = 0; i < 20; i++) {
+		gvm_log_put(&narrow, NULL, LOG_INFO, "free");
+		gvm_log_put(NULL, NULL, LOG_INFO, "no site");
+	}
+	while (!gvm_log_flush(1000))
+		;
+	takes_no_lock = false;
+	atomic_store(&held, false);
+	pthread_join(thread, NULL);
+}
+
+static void who_logs_waits_for_no_other_thread(void)
+{
+	CHECK_EQ(child_run(logs_beside_one_that_stands, false), 0);
+	CHECK_EQ(said_count("free\n"), 5);
+	CHECK_EQ(said_count("no site\n"), 20);
+	CHECK_EQ(said_count("held\n"), 1);
+}
+
+#define THREADS 8u
+#define LINES	400u
+
+static void *logs_much(void *arg)
+{
+	for (unsigned i = 0; i < LINES; i++) {
+		char text[64];
+
+		snprintf(text, sizeof(text), "thread %u says line %u, whole", (unsigned)(uintptr_t)arg, i);
+		gvm_log_put(NULL, NULL, LOG_INFO, text);
+	}
+	return NULL;
+}
+
+static void threads_log(void)
+{
+	pthread_t thread[THREADS];
+
+	gvm_log_start("test");
+	for (unsigned i = 0; i < THREADS; i++)
+		CHECK(!pthread_create(&thread[i], NULL, logs_much, (void *)(uintptr_t)i));
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+	while (!gvm_log_flush(1000))
+		;
+}
+
+/* Those of one thread in their order; and what is missing was counted. */
+static void lines_of_many_threads_are_whole(void)
+{
+	unsigned next[THREADS] = {0}, lines = 0, dropped = 0;
+
+	CHECK_EQ(child_run(threads_log, false), 0);
+	for (char *line = said, *end; *line; line = end + 1) {
+		unsigned thread, number;
+		int bytes = 0;
+
+		end = strchr(line, '\n');
+		CHECK(end);
+		if (sscanf(line, "thread %u says line %u, whole%n", &thread, &number, &bytes) == 2 && bytes == end - line) {
+			CHECK(thread < THREADS && number < LINES && number >= next[thread]);
+			next[thread] = number + 1;
+			lines++;
+		} else {
+			CHECK_EQ(sscanf(line, "test: %u line", &number), 1);
+			dropped += number;
+		}
+	}
+	CHECK_EQ(lines + dropped, THREADS * LINES);
+}
+
+/* What is left out is told after a while with the next line that its budget has. */
+static struct gvm_log_site soon = {.burst = 1, .every_ms = 50};
+
+static void says_too_much(void)
+{
+	gvm_log_start("test");
+	for (unsigned i = 0; i < 10; i++)
+		gvm_log_put(&soon, NULL, LOG_INFO, "again");
+	usleep(60000);
+	gvm_log_put(&soon, NULL, LOG_INFO, "again");
+}
+
+static void what_was_left_out_is_counted(void)
+{
+	unsigned told = 0;
+	const char *more;
+
+	CHECK_EQ(child_run(says_too_much, false), 0);
+	for (more = said; (more = strchr(more, '(')); more++)
+		told += (unsigned)atoi(more + 1);
+	CHECK_EQ(said_count("again") + told, 11);
+}
+
 static void control_characters(void)
 {
 	gvm_log_put(NULL, NULL, LOG_INFO, "a\nforged: line\x1b[2J");
@@ -237,6 +374,9 @@ static const struct check_test tests[] = {
 	{"a-fault-ends-though-nobody-reads", a_fault_ends_though_nobody_reads},
 	{"a-reader-that-has-gone-kills-nobody", a_reader_that_has_gone_kills_nobody},
 	{"a-stopped-log-goes-on", a_stopped_log_goes_on},
+	{"who-logs-waits-for-no-other-thread", who_logs_waits_for_no_other_thread},
+	{"lines-of-many-threads-are-whole", lines_of_many_threads_are_whole},
+	{"what-was-left-out-is-counted", what_was_left_out_is_counted},
 	{"a-line-is-one-line", a_line_is_one_line},
 	{"closed-descriptors-are-not-taken-by-others", closed_descriptors_are_not_taken_by_others},
 };
