@@ -30,6 +30,8 @@ int flush_queue_init(struct flush_queue *q)
 {
 	atomic_init(&q->added, NULL);
 	atomic_init(&q->finished, NULL);
+	atomic_init(&q->round, 1);
+	atomic_init(&q->told, 0);
 	pthread_mutex_init(&q->lock, NULL);
 	q->todo = NULL;
 	q->todo_tail = &q->todo;
@@ -37,15 +39,14 @@ int flush_queue_init(struct flush_queue *q)
 	return q->finished_fd < 0 ? -errno : 0;
 }
 
-/* Returns whether the list was empty. The flush is another thread's from then on. */
-static bool list_push(struct flush *_Atomic *list, struct flush *f)
+/* The flush is another thread's from then on. */
+static void list_push(struct flush *_Atomic *list, struct flush *f)
 {
 	struct flush *first = atomic_load(list);
 
 	do
 		f->next = first;
 	while (!atomic_compare_exchange_weak(list, &first, f));
-	return !first;
 }
 
 void flush_queue_add(struct flush_queue *q, struct flush *f)
@@ -118,6 +119,7 @@ struct flush *flush_queue_finished(struct flush_queue *q)
 
 	if (read(q->finished_fd, &count, sizeof(count)) < 0)
 		return NULL;
+	atomic_fetch_add(&q->round, 1); /* before it looks */
 	return atomic_exchange(&q->finished, NULL);
 }
 
@@ -143,13 +145,19 @@ static void flush_leave(struct flush *f)
 static void flush_end(struct flush *f, int result)
 {
 	struct flush_queue *q = f->writer->queue;
-	uint64_t one = 1;
+	uint64_t one = 1, round;
 
 	flush_leave(f);
 	f->result = result;
-	/* With others in the list the descriptor is readable, or about to be. */
-	if (list_push(&q->finished, f) && write(q->finished_fd, &one, sizeof(one)) < 0)
+	list_push(&q->finished, f);
+	/* Nothing is to be told if that was done since the front last looked, or it will look again: but done, and not about to
+	 * be, by a thread that may have lost the CPU. */
+	round = atomic_load(&q->round);
+	if (atomic_load(&q->told) == round)
+		return;
+	if (write(q->finished_fd, &one, sizeof(one)) < 0)
 		return; /* the counter is full, so it is readable */
+	atomic_store(&q->told, round);
 }
 
 static void flush_again(struct flush *f)
@@ -658,11 +666,20 @@ uint64_t writer_turn(struct writer *wr)
 	return wr->due_ns;
 }
 
-/* Called with wr->starts. */
-static void nice_apply(const struct writer *wr)
+static void nice_apply(int tid, int nice)
 {
-	if (wr->tid && setpriority(PRIO_PROCESS, (id_t)wr->tid, wr->nice) < 0)
+	if (setpriority(PRIO_PROCESS, (id_t)tid, nice) < 0)
 		log_debug(NULL, "cannot change a writer's priority: %s", strerror(errno));
+}
+
+/* By the thread: as long as the front may have found it without a number, or is changing its niceness just now. */
+static void nice_begin(struct writer *wr)
+{
+	int now = 0, nice;
+
+	atomic_store(&wr->tid, gettid());
+	for (; (nice = atomic_load(&wr->nice)) != now; now = nice)
+		nice_apply(atomic_load(&wr->tid), nice);
 }
 
 static void writer_woken(void *arg)
@@ -679,11 +696,7 @@ static void *writer_thread(void *arg)
 	struct writer *wr = arg;
 
 	pthread_setname_np(pthread_self(), "gvmfs-writer");
-	pthread_mutex_lock(&wr->starts);
-	wr->tid = gettid();
-	if (wr->nice)
-		nice_apply(wr);
-	pthread_mutex_unlock(&wr->starts);
+	nice_begin(wr);
 	for (;;) {
 		struct loop_events events;
 
@@ -700,7 +713,6 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 
 	wr->opts = opts;
 	wr->queue = queue;
-	pthread_mutex_init(&wr->starts, NULL);
 	wr->buffers_free = (1u << WRITER_IN_FLIGHT) - 1;
 	wr->due_ns = LOOP_NEVER;
 	TAILQ_INIT(&wr->waits);
@@ -721,10 +733,12 @@ int writer_start(struct writer *wr, const struct options *opts, uint64_t client,
 
 void writer_nice(struct writer *wr, int nice)
 {
-	pthread_mutex_lock(&wr->starts);
-	wr->nice = nice;
-	nice_apply(wr);
-	pthread_mutex_unlock(&wr->starts);
+	int tid;
+
+	atomic_store(&wr->nice, nice);
+	tid = atomic_load(&wr->tid); /* if it is there only after that, it finds the niceness */
+	if (tid)
+		nice_apply(tid, nice);
 }
 
 void writer_wake(struct writer *wr)

@@ -26,6 +26,7 @@ struct flush_queue {
 	struct flush *_Atomic added;	 /* the last one first */
 	struct flush *_Atomic finished;	 /* outcomes, in no order */
 	int finished_fd;		 /* readable when there are outcomes */
+	_Atomic uint64_t round, told;	 /* times that the front has looked; the last of them since which it was told of outcomes */
 	pthread_mutex_t lock;		 /* the writers': */
 	struct flush *todo, **todo_tail; /* what was added, and no writer has taken yet */
 };
@@ -41,9 +42,8 @@ struct writer {
 	struct loop_source woken;
 	struct loop loop;
 	pthread_t thread;
-	pthread_mutex_t starts; /* held by the thread only as it starts */
-	pid_t tid; /* `starts`: 0 while the thread is starting */
-	int nice;  /* `starts`: the thread's niceness, or what it will have once it runs */
+	atomic_int tid;	 /* 0 while the thread is starting */
+	atomic_int nice; /* the thread's niceness, or what it will have once it runs */
 	unsigned in_flight;
 	unsigned widest; /* the most nodes that one of them goes to, or of those since there last were none */
 	TAILQ_HEAD(flush_waits, flush) waits; /* flushes that can do without a node that does not answer */

@@ -58,6 +58,8 @@ static uint8_t data[FLUSHES][GVM_CHUNK_BYTES];
 
 /* ---- pool and connections */
 
+static bool pool_is_bare; /* of the next writer, which asks no node */
+
 static void conn_ready(void *conn)
 {
 	gvm_conn_process(conn);
@@ -69,7 +71,7 @@ int pool_init(struct pool *pool, const struct options *o, uint64_t client, struc
 	pool->client = client;
 	pool->kind = kind;
 	pool->count = NODES;
-	for (unsigned i = 0; i < NODES; i++) {
+	for (unsigned i = 0; i < NODES && !pool_is_bare; i++) {
 		conns[i].event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 		CHECK_EQ(loop_add(loop, &conns[i].source, conns[i].event_fd, conn_ready, &conns[i]), 0);
 	}
@@ -196,6 +198,21 @@ void log_put(struct gvm_log_site *site, int level, const char *object, const cha
 	(void)level;
 	(void)object;
 	(void)fmt;
+}
+
+/* ---- where a writer tells the front */
+
+static atomic_bool tell_held; /* the first one that is to, stands still */
+static atomic_bool standing;
+ssize_t __real_write(int fd, const void *from, size_t bytes);
+ssize_t __wrap_write(int fd, const void *from, size_t bytes);
+
+ssize_t __wrap_write(int fd, const void *from, size_t bytes)
+{
+	if (fd == queue.finished_fd && atomic_load(&tell_held) && !atomic_exchange(&standing, true))
+		while (atomic_load(&tell_held))
+			usleep(1000);
+	return __real_write(fd, from, bytes);
 }
 
 /* ---- the front */
@@ -519,6 +536,27 @@ static void flush_without_a_connection_comes_back(void)
 	for (unsigned i = 0; i < 3 * WRITER_IN_FLIGHT; i++)
 		CHECK_EQ(flushes[i].result, -ENOMEM);
 	CHECK_EQ(flushes[3 * WRITER_IN_FLIGHT].result, 0);
+}
+
+/* One writer has ended a flush, and has lost the CPU before it told that: another's outcome is told all the same, and the front has
+ * both. */
+static void one_that_stands_still_keeps_no_outcome(void)
+{
+	static struct writer other;
+
+	setup();
+	pool_is_bare = true;
+	CHECK_EQ(writer_start(&other, &opts, 2, &queue), 0);
+	conns[0].refuses_conn = true;
+	atomic_store(&tell_held, true);
+	add(0, 0);
+	writer_wake(&writer);
+	while (!atomic_load(&standing))
+		usleep(1000);
+	add(1, 0);
+	writer_wake(&other);
+	wait_back(2);
+	atomic_store(&tell_held, false);
 }
 
 /* Also one that has only just been started. */
@@ -857,6 +895,7 @@ static const struct check_test tests[] = {
 	{ "what-no-node-can-read-is-given-up", what_no_node_can_read_is_given_up },
 	{ "what-some-node-may-have-is-not-given-up", what_some_node_may_have_is_not_given_up },
 	{ "flush-without-a-connection-comes-back", flush_without_a_connection_comes_back },
+	{ "one-that-stands-still-keeps-no-outcome", one_that_stands_still_keeps_no_outcome },
 	{ "writer-leaves-others-the-cpu", writer_leaves_others_the_cpu },
 	{ "silent-one-of-two-is-given-up", silent_one_of_two_is_given_up },
 	{ "silent-one-is-waited-for-once", silent_one_is_waited_for_once },
