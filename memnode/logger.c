@@ -3,8 +3,8 @@
  * logger.c - see logger.h: the ring, the budgets, the thread.
  *
  * No lock is taken by those who log: a thread that has one and loses the CPU would keep them all waiting. Whoever logs
- * takes the next place of the ring (`put`) and marks it as filled when its line is in it; the thread takes the places in their order,
- * and waits for one that is not filled yet. Budgets and counters change by one atomic operation each.
+ * takes the next place of the ring (`put`) and marks it as filled when its line is in it; the thread takes the places in
+ * their order, and waits for one that is not filled yet. Budgets and counters change by one atomic operation each.
  *
  * The thread asks poll() before it writes, so that a change of destination, or the end, finds it
  * between two looks and not inside a write. It speaks to /dev/log itself: syslog(3) holds a lock of
@@ -504,8 +504,8 @@ static bool bucket_take(struct gvm_log_bucket *b, const struct gvm_log_site *sit
 	return true;
 }
 
-/* Lists the site, with a line of what is left out, for the thread to tell. (A fork() may have come between these two steps of another
- * thread: then the child has it listed by another generation.) */
+/* Lists the site, with a line of what is left out, for the thread to tell. (A fork() may come between the steps of
+ * another thread here: the child, where nobody ends them, has another generation.) */
 static void site_list(struct gvm_log_site *site, int level, const char *text)
 {
 	unsigned now = atomic_load(&generation);

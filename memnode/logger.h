@@ -4,7 +4,7 @@
  *
  * Before gvm_log_start() a line is written at once, as a command-line tool wants it. After it a
  * line goes into a ring, and a thread writes it to standard error or to syslog: whoever logs waits for no
- * reader and takes no lock, so that no thread, on whatever CPU it has lost, keeps another waiting. A full ring drops what is new; the next
+ * reader, and takes no lock that a thread without a CPU may have. A full ring drops what is new; the next
  * line that is written says how many were dropped. Each place in the code has a budget of lines, so
  * that what a peer or a client causes at will cannot fill a disk; what was left out is counted and
  * said.

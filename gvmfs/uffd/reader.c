@@ -60,6 +60,16 @@ static void *reader_run(void *arg)
 	return NULL;
 }
 
+static void reader_free(struct reader *r)
+{
+	const int fds[] = { r->uffd, r->stop_fd, r->pipe[0], r->pipe[1] };
+
+	for (unsigned i = 0; i < sizeof(fds) / sizeof(*fds); i++)
+		if (fds[i] >= 0)
+			close(fds[i]);
+	free(r);
+}
+
 int reader_start(struct reader **reader, int uffd, int *out)
 {
 	struct sigaction sa = { .sa_handler = interrupted }; /* no restart */
@@ -68,10 +78,10 @@ int reader_start(struct reader **reader, int uffd, int *out)
 
 	if (!r)
 		return -ENOMEM;
-	r->uffd = uffd;
+	r->uffd = fcntl(uffd, F_DUPFD_CLOEXEC, 0); /* its own: it may read on when the caller has closed his */
 	r->pipe[0] = r->pipe[1] = -1;
 	r->stop_fd = eventfd(0, EFD_CLOEXEC);
-	if (r->stop_fd < 0 || pipe2(r->pipe, O_CLOEXEC) < 0 ||
+	if (r->uffd < 0 || r->stop_fd < 0 || pipe2(r->pipe, O_CLOEXEC) < 0 ||
 	    fcntl(r->pipe[0], F_SETFL, O_NONBLOCK) < 0 || sigaction(SIGURG, &sa, NULL) < 0)
 		error = -errno;
 	if (!error)
@@ -81,34 +91,40 @@ int reader_start(struct reader **reader, int uffd, int *out)
 		*reader = r;
 		return 0;
 	}
-	if (r->pipe[0] >= 0) {
-		close(r->pipe[0]);
-		close(r->pipe[1]);
-	}
-	if (r->stop_fd >= 0)
-		close(r->stop_fd);
-	free(r);
+	reader_free(r);
 	return error;
 }
 
-void reader_stop(struct reader *r)
+/* A signal that comes just before a read blocks has no effect: so again, until the thread
+ * is over. */
+static void *reader_end(void *arg)
 {
-	uint64_t one = 1;
+	struct reader *r = arg;
 
-	if (!r)
-		return;
-	atomic_store(&r->stopping, true);
-	close(r->pipe[0]);
-	if (write(r->stop_fd, &one, sizeof(one)) < 0)
-		abort(); /* an eventfd of our own */
-	/* A signal that comes just before a read blocks has no effect: so again, until the thread
-	 * is over. */
+	pthread_setname_np(pthread_self(), "gvmfs-release");
 	while (!atomic_load(&r->over)) {
 		pthread_kill(r->thread, SIGURG);
 		usleep(STOP_US);
 	}
 	pthread_join(r->thread, NULL);
-	close(r->pipe[1]);
-	close(r->stop_fd);
-	free(r);
+	reader_free(r);
+	return NULL;
+}
+
+void reader_stop(struct reader *r)
+{
+	uint64_t one = 1;
+	pthread_t thread;
+
+	if (!r)
+		return;
+	atomic_store(&r->stopping, true);
+	close(r->pipe[0]);
+	r->pipe[0] = -1;
+	if (write(r->stop_fd, &one, sizeof(one)) < 0)
+		abort(); /* an eventfd of our own */
+	if (!pthread_create(&thread, NULL, reader_end, r))
+		pthread_detach(thread);
+	else
+		reader_end(r);
 }

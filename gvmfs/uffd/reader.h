@@ -16,7 +16,7 @@ struct reader;
 /* Starts a thread that reads `uffd` until reader_stop(). *out: a non-blocking descriptor with the
  * messages, owned by the reader. 0 or a negative errno. */
 int reader_start(struct reader **reader, int uffd, int *out);
-/* Waits for the thread's end, and closes `out`. NULL accepted. */
+/* Closes `out`, and has the thread end, for which another one waits: it may get no CPU just now. NULL accepted. */
 void reader_stop(struct reader *reader);
 
 #endif

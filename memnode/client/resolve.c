@@ -21,7 +21,7 @@ struct lookup {
 	struct resolved answer;	      /* ports unset */
 };
 
-static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards `lookups` and all entries */
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER; /* guards `lookups` and all entries; nobody waits for it */
 static struct lookup *lookups;
 
 static struct lookup *lookup_of(const char *host)
@@ -92,7 +92,8 @@ int resolve(const struct addr *a, uint64_t since_ns, struct resolved *r, const c
 		r->bytes[0] = a->sa_bytes;
 		return 0;
 	}
-	pthread_mutex_lock(&lock);
+	if (pthread_mutex_trylock(&lock))
+		return -EAGAIN; /* who has it may have lost the CPU */
 	l = lookup_of(a->host);
 	if (l && l->began_ns && gai_error(&l->cb) != EAI_INPROGRESS)
 		lookup_collect(l);
