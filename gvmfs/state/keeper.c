@@ -3,6 +3,7 @@
 #include "keeper.h"
 
 #include "base/descriptors.h"
+#include "post.h"
 #include "release.h"
 
 #include <errno.h>
@@ -31,7 +32,7 @@ int keeper_keep(int worker, unsigned session, const int fds[SESSION_FDS])
 {
 	struct keeper_msg msg = { KEEPER_KEEP, session };
 
-	return descriptors_send(worker, &msg, sizeof(msg), fds, SESSION_FDS);
+	return post_send(worker, &msg, sizeof(msg), fds, SESSION_FDS);
 }
 
 int keeper_kept(int worker)
@@ -52,7 +53,7 @@ void keeper_drop(int worker, const struct journal *j, unsigned session)
 
 	journal_publish32(&j->sessions[session].kept, 0);
 	/* If the socket is full the message is dropped; on the messages in it the supervisor runs sessions_tidy(). */
-	descriptors_send(worker, &msg, sizeof(msg), NULL, 0);
+	post_send(worker, &msg, sizeof(msg), NULL, 0);
 }
 
 /*
@@ -105,15 +106,17 @@ void keeper_serve(int supervisor, const struct journal *j)
 	while (descriptors_receive(supervisor, &msg, sizeof(msg), fds, &count) == 0) {
 		struct journal_session *s = &j->sessions[msg.session % JOURNAL_SESSIONS];
 
+		if (msg.what != KEEPER_KEEP)
+			continue; /* sessions_tidy() sees which. (It may come late, when others are kept: post.h) */
 		session_close(j, s);
 		for (unsigned i = 0; i < count && i < SESSION_FDS; i++)
 			s->fd[i] = fds[i] + 1;
-		if (msg.what != KEEPER_KEEP || count != SESSION_FDS)
+		if (count != SESSION_FDS)
 			continue;
 		journal_publish32(&s->kept, 1);
 		descriptors_send(supervisor, &msg, sizeof(msg), NULL, 0);
 	}
-	/* When many sessions end at once, the socket may have had no room for every KEEPER_DROP. */
+	/* When many sessions end at once, the socket may have had no room for every KEEPER_DROP; which are over is in the journal. */
 	sessions_tidy(j);
 }
 

@@ -20,8 +20,9 @@
  * worker has when it ends, or had one of its threads close just then, another process makes the last close
  * (closer.h). (Newer kernels of older lines have what 6.9 has: Debian's 6.1.192 does.)
  *
- * What remains on these kernels: where more than 16,000 sockets lie unread in others, it is the sender of any message
- * to a UNIX socket who looks and releases, and the front sends some (to clients, to the page cache's helper).
+ * Where more than 16,000 sockets lie unread in others, it is on these kernels the sender of any message to a UNIX socket who looks
+ * and releases: what the front sends is in post.h. What remains is the supervisor, which answers a worker that asks it to keep a
+ * session: while it is held up there no worker is replaced.
  */
 #ifndef GVMFS_RELEASE_H
 #define GVMFS_RELEASE_H

@@ -98,6 +98,11 @@ static void spare_wake(struct relief *rl)
 		return; /* it is readable already */
 }
 
+bool relief_may_wait(const struct relief *rl)
+{
+	return apart || rl->allowed;
+}
+
 void relief_begin(struct relief *rl)
 {
 	if (apart) {

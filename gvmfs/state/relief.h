@@ -78,6 +78,9 @@ int relief_start(struct relief *rl);
 void relief_begin(struct relief *rl);
 void relief_end(struct relief *rl);
 
+/* Whether the calling thread may be held up between these two: it is in a region's turn. */
+bool relief_may_wait(const struct relief *rl);
+
 /* Front thread: between the two it works on `what` alone, and another thread may take the role.
  * relief_deny() returns false if one did: this thread has the lock, but is not the front any more. */
 void relief_allow(struct relief *rl, void *what);

@@ -3,12 +3,13 @@
 #include "pagecache.h"
 
 #include "base/bdi.h"
-#include "base/descriptors.h"
 #include "base/log.h"
 #include "node/jobs.h"
 #include "node/pool.h"
 #include "pagecache_helper.h"
 #include "readahead.h"
+#include "state/post.h"
+#include "state/release.h"
 #include "state/worker_state.h"
 
 #include <assert.h>
@@ -83,7 +84,7 @@ static void helper_lost(struct worker *w)
 	if (pc->fd < 0)
 		return;
 	loop_remove(w->loop, &pc->answers);
-	close(pc->fd);
+	release_aside(pc->fd);
 	pc->fd = -1;
 	pc->noted = 0;
 	log_warning(NULL, "the page cache's helper process is gone: pages of a guest's memory that other programs "
@@ -215,7 +216,7 @@ int pagecache_send(struct worker *w, const struct helper_msg *msg, const int *fd
 	if (!pc->listening && (r = loop_add(w->loop, &pc->answers, pc->fd, pagecache_ready, w)) < 0)
 		return r;
 	pc->listening = true;
-	return descriptors_send(pc->fd, msg, sizeof(*msg), fds, count);
+	return post_send(pc->fd, msg, sizeof(*msg), fds, count);
 }
 
 /* Sends a message whose answer goes to `ask`; it waits if the file or the helper has too many

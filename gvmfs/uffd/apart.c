@@ -71,6 +71,13 @@ static void region_wait(struct resident *r, uint64_t due_ns)
 	r->kicked = false;
 }
 
+static bool region_tick(struct resident *r, uint64_t now_ns, uint64_t *due)
+{
+	if (r->to_go)
+		resident_go_now(r);
+	return resident_tick(r, now_ns, due);
+}
+
 /* The thread that was relieved serves the region, and then ends; called with the role's lock. `r`
  * NULL: the region is gone. */
 static _Noreturn void region_look_after(struct worker *w, unsigned session, struct resident *r)
@@ -79,7 +86,7 @@ static _Noreturn void region_look_after(struct worker *w, unsigned session, stru
 
 	pthread_setname_np(pthread_self(), "gvmfs-region");
 	while (r) {
-		if (!resident_tick(r, gvm_now_ns(), &due))
+		if (!region_tick(r, gvm_now_ns(), &due))
 			break;
 		now = gvm_now_ns(); /* a call in the tick may have waited for long */
 		if (is_calm(r, now) && region_give_back(r))
@@ -125,7 +132,7 @@ static void region_serve(struct worker *w, struct resident *r, uint64_t now_ns)
 		return;
 	}
 	relief_allow(rl, r);
-	there = resident_tick(r, now_ns, &rs->due_ns[session]);
+	there = region_tick(r, now_ns, &rs->due_ns[session]);
 	if (!there || !r->again)
 		session_set_remove(&rs->noted, session); /* the turn has handled what it noted itself */
 	if (!relief_deny(rl)) {

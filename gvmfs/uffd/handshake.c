@@ -10,6 +10,7 @@
 #include "sessions.h"
 #include "state/closes.h"
 #include "state/keeper.h"
+#include "state/post.h"
 #include "state/release.h"
 #include "state/worker_state.h"
 #include "store/pagecache.h"
@@ -65,7 +66,7 @@ static const char *name_of(const struct handshake *h)
 
 static int channel_send(const struct handshake *h, struct visit_msg *msg, const int *fds, unsigned count)
 {
-	return descriptors_send(h->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
+	return post_send(h->fd[SESSION_CHANNEL], msg, sizeof(*msg), fds, count);
 }
 
 /* Ends a conversation and closes its descriptors; frees `h`, unless it still waits for a close (closes.h) or
@@ -384,8 +385,7 @@ static void kept(struct worker *w, unsigned session)
 	page_cache_empty(w, h->inode);
 	log_info(name_of(h), "process %d maps it through the fast path", h->pid);
 	journal_publish32(&w->journal->sessions[session].live, 1);
-	if (session_go(h->fd[SESSION_SOCKET]) < 0)
-		log_warning(name_of(h), "process %d cannot be reached", h->pid); /* its end will be noticed */
+	resident_go(h->inode->resident);
 	for (unsigned i = 0; i < SESSION_FDS; i++)
 		h->fd[i] = -1;
 	h->session = NO_SESSION;

@@ -285,6 +285,7 @@ struct resident {
 	uint64_t recover_next; /* the chunk where either goes on */
 	uint64_t putting; /* chunk + 1 into which pages are just being put; 0: none */
 	/* What has happened since the last turn. */
+	bool to_go;   /* its client is to be sent GO: resident_go() */
 	bool again;   /* anything at all: resident_note() */
 	bool turning; /* a turn is running */
 	bool later;   /* the turn has more to do, but other regions come first */
@@ -440,6 +441,10 @@ void resident_give_again(struct resident *r);
 void resident_given(struct resident *r);
 /* The region failed, or the mount ended: tells the client, and serves no more. */
 void resident_abort(struct resident *r, const char *why);
+/* Sends GO to the client (gvm_attach.h), before all else of the region's next turn; */
+void resident_go(struct resident *r);
+/* in that turn. */
+void resident_go_now(struct resident *r);
 
 /* The clock: handles timers that are due, in a turn. *next: when it wants to be called again
  * (CLOCK_MONOTONIC), ~0: never. False: the session is over, and `r` is freed. */

@@ -13,6 +13,11 @@ struct flush;
 struct resident;
 struct resident_fetch;
 
+/* Around a call by which a client, or a stranger, can hold this thread up: others may have the front's role meanwhile. In the
+ * region's turn. */
+void resident_call_begin(struct resident *r);
+void resident_call_end(struct resident *r);
+
 int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk, bool wake,
 	     unsigned *done);
 int env_copy_hidden(struct resident *r, uint64_t c, unsigned first, unsigned n, const uint8_t *chunk,

@@ -6,6 +6,9 @@
 #include "gvm_attach.h"
 #include "resident.h"
 #include "resident_calls.h"
+#include "sessions.h"
+#include "state/lookout.h"
+#include "state/post.h"
 #include "state/release.h"
 #include "state/worker_state.h"
 #include "uffd.h"
@@ -16,13 +19,40 @@
 
 #define MESSAGES 64u /* of one client, in one call of the loop */
 
+/* In a region's turn another thread becomes the front if this one is held up (before Linux 6.9: state/post.h). */
+static int socket_send(struct resident *r, enum session_fd to, const void *msg, size_t bytes, const int *fd)
+{
+	int error;
+
+	if (!relief_may_wait(&r->w->lookout->relief))
+		return post_send(r->fd[to], msg, bytes, fd, fd ? 1 : 0);
+	resident_call_begin(r);
+	error = descriptors_send(r->fd[to], msg, bytes, fd, fd ? 1 : 0);
+	resident_call_end(r);
+	return error;
+}
+
 static int client_send(struct resident *r, const struct gvm_attach_msg *msg, const int *fd)
 {
-	int error = descriptors_send(r->fd[SESSION_SOCKET], msg, sizeof(*msg), fd, fd ? 1 : 0);
+	int error = socket_send(r, SESSION_SOCKET, msg, sizeof(*msg), fd);
 
 	if (error && error != -EPIPE && error != -ECONNRESET)
 		log_error(env_name(r), "cannot send to its client: %s", strerror(-error));
 	return error;
+}
+
+void resident_go(struct resident *r)
+{
+	r->to_go = true;
+	resident_note(r);
+}
+
+void resident_go_now(struct resident *r)
+{
+	const struct gvm_attach_msg msg = gvm_attach_message(GVM_ATTACH_GO);
+
+	r->to_go = false;
+	client_send(r, &msg, NULL);
 }
 
 int env_zap(struct resident *r, uint64_t seq, uint64_t off, uint64_t bytes)
@@ -143,7 +173,7 @@ bool env_memory_alive(struct resident *r)
 	if (!holder_lives(channel))
 		return env_uffd_alive(r);
 	msg = (struct visit_msg){ .what = VISIT_LOOK };
-	if (!r->looking && descriptors_send(channel, &msg, sizeof(msg), NULL, 0) == 0)
+	if (!r->looking && socket_send(r, SESSION_CHANNEL, &msg, sizeof(msg), NULL) == 0)
 		r->looking = true;
 	return true;
 }

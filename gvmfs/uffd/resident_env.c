@@ -108,7 +108,7 @@ unsigned resident_faults_read(struct resident *r)
 /* Calls that may wait for a lock that a client holds: the mmap_lock of its memory, the inode lock of its
  * memfd. Others may have the front's role meanwhile. */
 
-static void call_begin(struct resident *r)
+void resident_call_begin(struct resident *r)
 {
 	static _Thread_local int tid;
 
@@ -125,7 +125,7 @@ static void call_begin(struct resident *r)
 	relief_begin(&r->w->lookout->relief);
 }
 
-static void call_end(struct resident *r)
+void resident_call_end(struct resident *r)
 {
 	uint64_t now;
 
@@ -150,13 +150,13 @@ int env_copy(struct resident *r, uint64_t c, unsigned first, unsigned n, const u
 	size_t bytes;
 	int error;
 
-	call_begin(r);
+	resident_call_begin(r);
 	if (chunk)
 		error = uffd_copy(r->fd[SESSION_UFFD], address, chunk + first * GVM_PAGE_BYTES,
 				  n * GVM_PAGE_BYTES, wake, &bytes);
 	else
 		error = uffd_zero(r->fd[SESSION_UFFD], address, n * GVM_PAGE_BYTES, &bytes);
-	call_end(r);
+	resident_call_end(r);
 	*done = (unsigned)(bytes / GVM_PAGE_BYTES);
 	if (!error && wake && r->chunk[c].fetch && r->chunk[c].fetch->wanted_ns) {
 		worker_took(r->w, r->inode, LATENCY_FAULT, r->chunk[c].fetch->wanted_ns);
@@ -181,10 +181,10 @@ int env_map(struct resident *r, uint64_t c, unsigned first, unsigned n)
 	unsigned already = 0;
 	int error;
 
-	call_begin(r);
+	resident_call_begin(r);
 	error = uffd_continue(r->fd[SESSION_UFFD], r->address + page_off(c, first), n * GVM_PAGE_BYTES,
 			      &already);
-	call_end(r);
+	resident_call_end(r);
 	return !error && already == n ? ENV_MAPPED : error;
 }
 
@@ -204,9 +204,9 @@ int env_poison(struct resident *r, uint64_t c, unsigned page)
 
 	if (!r->poison)
 		return -EOPNOTSUPP;
-	call_begin(r);
+	resident_call_begin(r);
 	error = uffd_poison(r->fd[SESSION_UFFD], r->address + page_off(c, page), GVM_PAGE_BYTES);
-	call_end(r);
+	resident_call_end(r);
 	return error;
 }
 
@@ -214,9 +214,9 @@ bool env_uffd_alive(struct resident *r)
 {
 	bool alive;
 
-	call_begin(r);
+	resident_call_begin(r);
 	alive = uffd_alive(r->fd[SESSION_UFFD]);
-	call_end(r);
+	resident_call_end(r);
 	return alive;
 }
 
@@ -229,10 +229,10 @@ int env_punch(struct resident *r, uint64_t off, uint64_t bytes)
 {
 	int error;
 
-	call_begin(r);
+	resident_call_begin(r);
 	error = fallocate(r->fd[SESSION_MEMORY], FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE, (off_t)off,
 			  (off_t)bytes) < 0 ? -errno : 0;
-	call_end(r);
+	resident_call_end(r);
 	return error;
 }
 
@@ -242,9 +242,9 @@ int env_write(struct resident *r, const void *data, uint64_t off, uint64_t bytes
 	int error;
 
 	assert(data || bytes <= sizeof(zeros));
-	call_begin(r);
+	resident_call_begin(r);
 	error = file_pwrite(r->fd[SESSION_MEMORY], data ? data : zeros, bytes, off);
-	call_end(r);
+	resident_call_end(r);
 	return error;
 }
 
@@ -260,12 +260,12 @@ bool env_data(struct resident *r, enum session_fd which, uint64_t *begin, uint64
 
 	/* The marks are our own. */
 	if (which == SESSION_MEMORY)
-		call_begin(r);
+		resident_call_begin(r);
 	data = lseek(r->fd[which], (off_t)*begin, SEEK_DATA);
 	if (data >= 0 && end)
 		hole = lseek(r->fd[which], data, SEEK_HOLE);
 	if (which == SESSION_MEMORY)
-		call_end(r);
+		resident_call_end(r);
 	if (data < 0)
 		return false;
 	*begin = (uint64_t)data;

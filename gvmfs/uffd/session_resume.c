@@ -92,11 +92,11 @@ static uint64_t sessions_go(struct worker *w, uint64_t now_ns)
 	unsigned *s = &w->sessions->go_next;
 
 	for (unsigned n = 0; *s < JOURNAL_SESSIONS && n < GO_MAX; ++*s) {
-		const struct resident *r = w->residents->list[*s];
+		struct resident *r = w->residents->list[*s];
 
 		if (!r || !w->journal->sessions[*s].live)
 			continue;
-		session_go(r->fd[SESSION_SOCKET]);
+		resident_go(r);
 		n++;
 	}
 	return *s < JOURNAL_SESSIONS ? now_ns + GO_NS : ~0ull;

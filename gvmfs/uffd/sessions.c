@@ -2,7 +2,7 @@
 /* sessions.c - see sessions.h. */
 #include "sessions.h"
 
-#include "base/descriptors.h"
+#include "state/post.h"
 #include "state/release.h"
 #include "state/worker_state.h"
 
@@ -12,7 +12,7 @@
 
 int handshake_send(int to, const struct gvm_attach_msg *msg)
 {
-	return descriptors_send(to, msg, sizeof(*msg), NULL, 0);
+	return post_send(to, msg, sizeof(*msg), NULL, 0);
 }
 
 int session_go(int to)

@@ -8,6 +8,8 @@
 #include "check.h"
 #include "node/jobs.h"
 #include "node/pool.h"
+#include "state/post.h"
+#include "state/release.h"
 #include "state/worker_state.h"
 #include "store/pagecache.h"
 #include "store/pagecache_helper.h"
@@ -33,7 +35,7 @@ static void (*ready)(void *arg);
 static uint64_t cookies[4 * JOURNAL_INODES]; /* of what was sent, in order */
 static unsigned nrs[4 * JOURNAL_INODES], sent;
 
-int descriptors_send(int to, const void *message, size_t bytes, const int *fds, unsigned count)
+int post_send(int to, const void *message, size_t bytes, const int *fds, unsigned count)
 {
 	const struct helper_msg *msg = message;
 
@@ -44,6 +46,11 @@ int descriptors_send(int to, const void *message, size_t bytes, const int *fds, 
 	cookies[sent] = msg->cookie;
 	nrs[sent++] = (unsigned)msg->ino - 1;
 	return 0;
+}
+
+void release_aside(int fd)
+{
+	close(fd);
 }
 
 int loop_add(struct loop *loop, struct loop_source *source, int fd, void (*run)(void *arg), void *arg)
