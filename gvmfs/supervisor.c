@@ -15,6 +15,8 @@
  */
 #include "supervisor.h"
 
+#include "succession.h"
+#include "supervisor_state.h"
 #include "uffd/door.h"
 #include "state/closer.h"
 #include "state/journal.h"
@@ -60,51 +62,12 @@
 #define LEAVE_SOON_MS	 1 /* the time between looks until then, and after it */
 #define LEAVE_LOOK_MS	 10
 #define OLD_LOOK_MS	 1000 /* where no descriptor tells of a thread's end */
-#define LEFT_MAX	 WILL_LEFT
 #define RENEW_NS	 20000000000ull /* for a new program's first worker to serve */
 #define BACK_NS		 60000000000ull /* so long after that workers that die too often are the new program's fault */
 
 #ifndef PIDFD_THREAD /* Linux 6.9 */
 #define PIDFD_THREAD O_EXCL
 #endif
-
-/* A worker that is not reaped yet, and has a successor. */
-struct left {
-	pid_t pid; /* 0: free */
-	uint64_t say_ns; /* when to say that it stays; 0: that was said */
-};
-
-/* An upgrade, in the new program. */
-enum renew {
-	RENEW_NONE,
-	RENEW_OLD, /* the old program's worker is ending */
-	RENEW_NEW, /* this one's has been started, and does not serve yet */
-};
-
-struct supervisor {
-	const struct options *opts;
-	struct journal journal;
-	struct keeper keeper;
-	struct mount mount;
-	struct listener listener;
-	struct door door;
-	struct stop stop;
-	struct record_owner self; /* read once: a successor must wait for no filesystem of the host */
-	int told_fd; /* to the service manager; -1: there is none */
-	int ready_fd; /* an eventfd: the worker raises it once the mount answers */
-	bool ready;
-	bool giving_up; /* the present worker has no mount any more, and is the last */
-	pid_t worker;
-	int worker_fd; /* a pidfd of the thread whose end tells the worker's; -1: not yet, or impossible */
-	uint64_t leave_ns; /* until when to wait for its end; 0: it lives */
-	struct left left[LEFT_MAX];
-	uint64_t started_ns; /* the worker */
-	unsigned young_deaths;
-	struct upgrade upgrade;
-	enum renew renew;
-	uint64_t renew_until_ns; /* the first worker is to serve by then; later: `program` is gone back to until then */
-	int program; /* the one of before, to go back to; -1: none */
-};
 
 /*
  * By default a FUSE mount may have so little dirty memory that a guest which dirties pages faster is throttled to a
@@ -350,7 +313,7 @@ static void upgrade_execute(struct supervisor *s)
 }
 
 /* Back to the program of before, which starts a worker. Does not return, but where there is none, or it is gone. */
-static void program_return(struct supervisor *s, const char *why)
+void succession_return(struct supervisor *s, const char *why)
 {
 	struct will w;
 	int fd, program = s->program;
@@ -374,7 +337,7 @@ static void program_return(struct supervisor *s, const char *why)
 
 /* The first worker of the new program has ended, or does not serve: back to the old one. Does not return, but where the old
  * one is gone. */
-static void renew_fail(struct supervisor *s, int how)
+void succession_failed(struct supervisor *s, int how)
 {
 	char why[GVM_UPGRADE_TEXT];
 
@@ -385,12 +348,12 @@ static void renew_fail(struct supervisor *s, int how)
 	else
 		snprintf(why, sizeof(why), "the new program's worker has failed; the log says more");
 	s->renew = RENEW_NONE;
-	program_return(s, why);
+	succession_return(s, why);
 	upgrade_say(&s->upgrade, GVM_UPGRADE_FAILED, why); /* and it tries on */
 }
 
 /* The new program's worker serves. Of the old one there still are the processes that hold the clients' descriptors. */
-static void renewed(struct supervisor *s)
+void succession_done(struct supervisor *s)
 {
 	if (s->renew != RENEW_NEW)
 		return;
@@ -401,7 +364,7 @@ static void renewed(struct supervisor *s)
 	upgrade_say(&s->upgrade, GVM_UPGRADE_DONE, GVM_PROGRAM_VERSION);
 }
 
-static void upgrade_look(struct supervisor *s)
+void succession_look(struct supervisor *s)
 {
 	struct will w;
 
@@ -422,7 +385,7 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 	bool well = WIFEXITED(how) && WEXITSTATUS(how) == EXIT_SUCCESS;
 
 	if (s->renew == RENEW_NEW)
-		renew_fail(s, how);
+		succession_failed(s, how);
 	worker_forget(s);
 	*status = well && !s->giving_up ? EXIT_SUCCESS : EXIT_FAILURE;
 	if (well)
@@ -438,7 +401,7 @@ static bool worker_ended(struct supervisor *s, int how, int *status)
 		return give_up(s, "this kernel (before 6.9) cannot repeat the requests that it had taken");
 	if (!is_renewed(how) && s->renew == RENEW_NONE && dies_too_often(s)) {
 		if (gvm_now_ns() < s->renew_until_ns)
-			program_return(s, "workers of the new program die too often");
+			succession_return(s, "workers of the new program die too often");
 		return give_up(s, "workers die too often");
 	}
 	if (worker_start(s, true) < 0)
@@ -585,7 +548,7 @@ static void ready_now(struct supervisor *s)
 
 	if (read(s->ready_fd, &count, sizeof(count)) != sizeof(count))
 		return;
-	renewed(s);
+	succession_done(s);
 	if (s->ready)
 		return;
 	s->ready = true;
@@ -653,7 +616,7 @@ static int supervise(struct supervisor *s)
 			p[6].fd = -1;
 		poll(p, sizeof(p) / sizeof(*p), look_ms(s, saying));
 		ready_now(s);
-		upgrade_look(s);
+		succession_look(s);
 		while ((sig = stop_take(&s->stop)))
 			if (!stop_requested(s, sig))
 				return EXIT_FAILURE;
@@ -711,7 +674,7 @@ static void left_take(struct supervisor *s, const struct will *w)
 }
 
 /* The descriptors of the will are this program's own, again. */
-static void descriptors_take(struct supervisor *s, const struct will *w, int will)
+void succession_take(struct supervisor *s, const struct will *w, int will)
 {
 	s->mount = (struct mount){ .at = s->opts->mountpoint, .fuse_fd = w->fuse, .own = w->own };
 	s->keeper = (struct keeper){ w->keeper[0], w->keeper[1] };
@@ -723,9 +686,10 @@ static void descriptors_take(struct supervisor *s, const struct will *w, int wil
 	will_close_on_exec(w, will);
 	close(will);
 	sessions_keep_open(&s->journal, false);
+	left_take(s, w);
 }
 
-static int succeed(struct supervisor *s, const struct will *w)
+int succession_begin(struct supervisor *s, const struct will *w)
 {
 	uint64_t seal_id = s->opts->sealing ? s->opts->sealing->id : 0;
 	int r = journal_attach(&s->journal, w->journal);
@@ -761,14 +725,13 @@ int supervisor_succeed(const struct options *opts, const struct will *w, int fd)
 		log_to_syslog();
 	owner_self(&s.self, getpid());
 	sealing_dump_nothing(opts->sealing);
-	r = succeed(&s, w);
+	r = succession_begin(&s, w);
 	if (r < 0) {
 		will_return(fd, strerror(-r));
 		return EXIT_FAILURE;
 	}
 	signal(SIGPIPE, SIG_IGN);
-	descriptors_take(&s, w, fd);
-	left_take(&s, w);
+	succession_take(&s, w, fd);
 	if (w->program < 0)
 		return go_back(&s, w);
 	s.renew = RENEW_OLD;

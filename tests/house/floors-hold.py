@@ -72,7 +72,8 @@ FLOORS = {
     "gvmfs": [
         "gvm_attach gvm_mount gvm_upgrade options.h",
         "base/*", "state/*", "node/*", "store/pagecache_helper.h store/*", "uffd/resident_env.h uffd/*", "fuse/*",
-        "heir main options options_mount orphan mount place rlimits stop supervisor upgrade will worker serve connection",
+        "heir main options options_mount orphan mount place rlimits stop succession supervisor supervisor_state upgrade will worker "
+        "serve connection",
     ],
     "qemu": [
         "dsm_calls dsm_attach", "dsm_backend", "preload",
