@@ -61,7 +61,7 @@ SITES = {
         "channel_send": ("visitor_run* visitor.c", "the same"),
         "client_send": ("visitor_run* visitor.c", "the same"),
     },
-    "gvmfs/upgrade": {"upgrade_say": ("upgrade.c supervisor.c main.c", "the supervisor")},
+    "gvmfs/upgrade": {"upgrade_say": ("upgrade.c succession.c supervisor.c main.c", "the supervisor")},
     "memnode/addr": {"addr_resolve": ("", "a program's start")},
     "memnode/logger": {
         "fork_prepare": ("handlers_set gvm_log_start*", "who forks"),
