@@ -23,7 +23,9 @@
 #include <unistd.h>
 
 #define END_MS	  5000
+#ifndef NOTICE_MS
 #define NOTICE_MS 60000 /* how long a worker may take to see that its supervisor was killed */
+#endif
 #define LOOK_MS	  10
 #define LOOKS_ASK 100 /* and after so many looks, whether it is there itself */
 
@@ -113,7 +115,7 @@ static int connection_make(dev_t dev)
 
 /*
  * The same; while the supervisor has ended and its worker, which may get no CPU, has not seen it, waits for that. -ENOENT: the
- * place has no such worker.
+ * place has no such worker; -ETIMEDOUT: it has, but that has not seen it.
  */
 static int connection_await(const char *path, dev_t dev, struct stop *stop)
 {
@@ -134,7 +136,7 @@ static int connection_await(const char *path, dev_t dev, struct stop *stop)
 		if (stop_wait(stop, -1, LOOK_MS) == -ECANCELED)
 			return -ECANCELED;
 	}
-	return -ENOENT;
+	return -ETIMEDOUT;
 }
 
 /* One session's descriptors, by their numbers in this process. */
@@ -224,8 +226,11 @@ int heir_ask(const char *path, struct mount *m, struct journal *j, struct stop *
 	r = place_identify(place, &m->own);
 	close(place);
 	from = r < 0 ? r : connection_await(at, m->own.dev, stop);
+	if (from == -ETIMEDOUT)
+		log_error(NULL, "%s: gvmfs is mounted there, its supervisor was killed, and its worker has not seen that in %u s: it "
+			  "may be stopped, or wait in the kernel; once it goes on or is killed, start again", path, NOTICE_MS / 1000);
 	if (from < 0)
-		return from == -ECANCELED ? from : 0;
+		return from == -ECANCELED || from == -ETIMEDOUT ? from : 0;
 	r = peer_is_trusted(from, &worker) ? message_send(from, HEIR_ASK, 0, NULL, 0) : -EPERM;
 	if (!r)
 		r = estate_take(from, m, &taken, &estate);
