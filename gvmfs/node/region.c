@@ -8,6 +8,7 @@
 #include "pool.h"
 #include "region_events.h"
 #include "region_job.h"
+#include "region_delete.h"
 #include "region_jobs.h"
 #include "region_lease.h"
 #include "options.h"

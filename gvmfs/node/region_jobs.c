@@ -7,6 +7,7 @@
 #include "index_read.h"
 #include "owner.h"
 #include "region_claim.h"
+#include "region_delete.h"
 #include "region_job.h"
 #include "region_views.h"
 #include "state/worker_state.h"
@@ -22,7 +23,6 @@
 #define STAT_NS		1000000000ull
 #define QUIET_NS	200000000ull /* the same of region_stat_briefly(), for a node that did not answer the last time */
 #define DELETE_NS	10000000000ull
-#define CREATE_NS	1000000000ull /* to undo a create that failed, while its caller waits */
 #define BUSY_TRIES	20 /* for 2 seconds: the last writer may just be detaching */
 #define BUSY_PAUSE_NS	100000000ull
 #define FENCED_TRIES	10
@@ -328,7 +328,7 @@ void region_job_detach(struct job *job, struct pool *pool)
 }
 
 /* Deletes the parts on nodes first..first+count-1, all at once; done[i]: 0 or a negative errno. */
-static void parts_delete(struct pool *pool, const struct region_job *rj, unsigned first, unsigned count,
+void region_parts_delete(struct pool *pool, const struct region_job *rj, unsigned first, unsigned count,
 			 uint64_t within_ns, int *done)
 {
 	const struct record *rec = &rj->rec;
@@ -344,7 +344,7 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 		if (conn)
 			gvm_region_open(conn, ask_begin(&asks[i], record_node_is_used(rec, first + i) ?
 									  deadline_ns :
-									  ns_from_now(CREATE_NS)), &look);
+									  ns_from_now(REGION_UNDO_NS)), &look);
 	}
 	for (unsigned i = 0; asks && i < count; i++) {
 		const struct gvm_region_open_rsp *rsp = &asks[i].call.rsp.region_open;
@@ -379,11 +379,11 @@ static void parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 }
 
 /* 0; -EAGAIN: a node that does not answer keeps its part. */
-static int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
+int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
 {
 	int done[RECORD_NODES_MAX], result = 0;
 
-	parts_delete(pool, rj, 0, rj->rec.node_count, within_ns, done);
+	region_parts_delete(pool, rj, 0, rj->rec.node_count, within_ns, done);
 	for (unsigned i = 0; i < rj->rec.node_count; i++) {
 		if (done[i] < 0)
 			log_warning(rj->rec.name, "deleted, but node %s keeps its part: %s",
@@ -475,7 +475,7 @@ static int create_wait(struct pool *pool, const struct region_job *rj, unsigned 
 
 	if (r == -EEXIST) {
 		/* Left by a predecessor that was killed before the region had a record. */
-		parts_delete(pool, rj, node, 1, CREATE_NS, &r);
+		region_parts_delete(pool, rj, node, 1, REGION_UNDO_NS, &r);
 		if (r < 0)
 			return r;
 		create_begin(pool, rj, node, chunks, gvm_now_ns(), ask);
@@ -579,7 +579,7 @@ void region_job_create(struct job *job, struct pool *pool)
 		r = job->result;
 	}
 	if (r < 0)
-		region_delete_all(rj, pool, CREATE_NS);
+		region_delete_all(rj, pool, REGION_UNDO_NS);
 	job->result = r;
 }
 

@@ -18,7 +18,6 @@ void region_job_create(struct job *job, struct pool *pool);
 void region_job_reach(struct job *job, struct pool *pool);
 void region_job_resize(struct job *job, struct pool *pool);
 void region_job_trim(struct job *job, struct pool *pool);
-void region_job_delete(struct job *job, struct pool *pool);
 void region_job_stat(struct job *job, struct pool *pool);
 
 #endif
