@@ -10,11 +10,11 @@
 #include "fuse/unmade.h"
 #include "node/fetch.h"
 #include "node/jobs.h"
+#include "node/looks.h"
 #include "node/names.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/region_lease.h"
-#include "node/replicas.h"
 #include "node/scrub.h"
 #include "node/times.h"
 #include "node/unpack.h"
@@ -249,7 +249,7 @@ static uint64_t fast_path_tick(struct worker *w, uint64_t now_ns)
 static uint64_t tick(struct worker *w)
 {
 	static uint64_t (*const ticks[])(struct worker *w, uint64_t now_ns) = {
-		replicas_tick,	fetches_due,	 files_tick,	  fast_path_tick, handshakes_tick, times_tick, watches_tick,
+		looks_tick,	fetches_due,	 files_tick,	  fast_path_tick, handshakes_tick, times_tick, watches_tick,
 		pagecache_tick, pagecache_drop_tick, interrupts_tick, unmade_tick,	names_tick,
 		region_lease_tick, closes_tick,	scrub_tick, sizes_tick, buffers_tick,
 	};

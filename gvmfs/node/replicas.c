@@ -5,6 +5,8 @@
 #include "base/log.h"
 #include "balance.h"
 #include "drain.h"
+#include "looks.h"
+#include "movers.h"
 #include "pool.h"
 #include "region_events.h"
 #include "region_node.h"
@@ -195,7 +197,7 @@ static const struct view_env env = { slot_publish, slot_record };
 /* ---- a region */
 
 /* It is in w->movers from the first look at which it has a repair or a move to the first at which it has neither. */
-static void movers_note(struct replicas *r)
+void movers_note(struct replicas *r)
 {
 	struct worker *w = r->w;
 	bool moves = (r->repair || r->drain) && !r->closing;
@@ -721,7 +723,7 @@ bool replicas_leave(struct inode *inode, void (*left)(void *arg), void *arg)
 }
 
 /* Ends flushes that wait for a view of a region that failed or was detached: no view comes any more. False: it is neither. */
-static bool waits_end(struct worker *w, struct replicas *r)
+bool replicas_end_waits(struct worker *w, struct replicas *r)
 {
 	struct inode *inode = r->inode;
 	unsigned nr = inode->nr;
@@ -748,7 +750,7 @@ static void front_was_away(struct replicas *r, uint64_t now_ns, uint64_t ns)
 	}
 }
 
-static void region_look(struct replicas *r, uint64_t now_ns)
+void replicas_look(struct replicas *r, uint64_t now_ns)
 {
 	if (r->looked_ns && now_ns - r->looked_ns > LOOKS_NS)
 		front_was_away(r, now_ns, now_ns - r->looked_ns - LOOKS_NS);
@@ -816,13 +818,13 @@ static void regions_look(struct worker *w, uint64_t now_ns)
 		/* A worker that has just started is not connected to any node yet. */
 		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
 			r->alone_ns = now_ns;
-		if (!waits_end(w, r))
-			region_look(r, now_ns);
+		if (!replicas_end_waits(w, r))
+			replicas_look(r, now_ns);
 	}
 }
 
 /* Some of those with a repair or a move, in turn. */
-static void movers_look(struct worker *w, uint64_t now_ns)
+void movers_look(struct worker *w, uint64_t now_ns)
 {
 	if (!w->movers_next)
 		w->movers_next = w->movers;
@@ -841,7 +843,7 @@ static void movers_look(struct worker *w, uint64_t now_ns)
 /* Events of a slot are handled when they happen. A look at all slots of all regions takes a while, during which faults
  * wait: a round of looks begins every TICK_NS only, and is done in pieces. Repairs and moves go on with each call, in
  * pieces, too. */
-static uint64_t looks_tick(struct worker *w, uint64_t now_ns)
+static uint64_t rounds_tick(struct worker *w, uint64_t now_ns)
 {
 	if (w->replicas_next) {
 		regions_look(w, now_ns);
@@ -858,9 +860,9 @@ static uint64_t looks_tick(struct worker *w, uint64_t now_ns)
 	return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
 }
 
-uint64_t replicas_tick(struct worker *w, uint64_t now_ns)
+uint64_t looks_tick(struct worker *w, uint64_t now_ns)
 {
-	uint64_t asks_ns = nodes_ask(w, now_ns), looks_ns = looks_tick(w, now_ns);
+	uint64_t asks_ns = nodes_ask(w, now_ns), looks_ns = rounds_tick(w, now_ns);
 
 	return asks_ns < looks_ns ? asks_ns : looks_ns;
 }

@@ -28,6 +28,7 @@
 #include <stdint.h>
 
 struct inode;
+struct replicas;
 struct view_slot;
 struct worker;
 
@@ -65,8 +66,13 @@ bool replicas_are_moving(const struct inode *inode);
  * many; the first *good of them are not bad. */
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_PLACES], unsigned *good);
 
-/* Looks at the nodes and goes on with repairs and moves; returns when to call it again (CLOCK_MONOTONIC). */
-uint64_t replicas_tick(struct worker *w, uint64_t now_ns);
+/* ---- for looks.h */
+
+/* Looks at the region's nodes, and goes on with what is to be done about them. */
+void replicas_look(struct replicas *r, uint64_t now_ns);
+/* Ends flushes that wait for a view of a region that failed or was detached: no view comes any more. False: it is neither.
+ * (Frees `r`, if it was detached.) */
+bool replicas_end_waits(struct worker *w, struct replicas *r);
 
 /* How many of the region's slots have fewer members than there should be replicas. */
 unsigned replicas_degraded(const struct inode *inode);

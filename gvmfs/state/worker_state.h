@@ -68,7 +68,7 @@ struct worker {
 	struct rot *rot;
 	struct balance *balance;
 	struct scrub *scrub;
-	struct replicas *replicas_next;	/* where replicas_tick() goes on with its round of looks; NULL: it is done */
+	struct replicas *replicas_next;	/* where looks_tick() goes on with its round of looks; NULL: it is done */
 	uint64_t replicas_due_ns;	/* when the next round has to begin; 0: now */
 	struct replicas *movers;	/* those with a repair or a move, looked at more often than that: */
 	struct replicas *movers_next;	/* where that goes on; NULL: all were looked at */

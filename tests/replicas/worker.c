@@ -12,6 +12,7 @@
 #include "node/fiber.h"
 #include "node/index_read.h"
 #include "node/jobs.h"
+#include "node/looks.h"
 #include "node/owner.h"
 #include "node/pool.h"
 #include "node/region.h"
@@ -654,7 +655,7 @@ void nodes_turn(void)
 		writer_run();
 	if (world.now >= talks_due)
 		talks_run();
-	replicas_due = replicas_tick(&worker, world.now);
+	replicas_due = looks_tick(&worker, world.now);
 	fetches_due = fetches_tick(&fetches, world.now);
 	scrub_due = scrub_tick(&worker, world.now);
 }

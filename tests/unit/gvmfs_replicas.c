@@ -8,6 +8,7 @@
 #include "gvm_client.h"
 #include "node/balance.h"
 #include "node/drain.h"
+#include "node/looks.h"
 #include "node/pool.h"
 #include "node/region.h"
 #include "node/region_events.h"
@@ -231,7 +232,7 @@ static void tick(unsigned ms)
 {
 	for (; ms >= 50; ms -= 50) {
 		now_ns += 50 * MS;
-		replicas_tick(&worker, now_ns);
+		looks_tick(&worker, now_ns);
 	}
 }
 
@@ -266,9 +267,9 @@ static void regions_are_looked_at_now_and_then(void)
 {
 	setup();
 	conns[0].state = GVM_CONN_CONNECTING;
-	replicas_tick(&worker, now_ns + 10 * MS);
+	looks_tick(&worker, now_ns + 10 * MS);
 	CHECK(!inode.replicas->node[0].down_ns);
-	CHECK_EQ(replicas_tick(&worker, now_ns + 49 * MS), now_ns + 50 * MS);
+	CHECK_EQ(looks_tick(&worker, now_ns + 49 * MS), now_ns + 50 * MS);
 	CHECK(!inode.replicas->node[0].down_ns);
 	tick(50);
 	CHECK_EQ(inode.replicas->node[0].down_ns, now_ns);
@@ -303,12 +304,12 @@ static void regions_are_looked_at_in_pieces(void)
 	uint64_t begun;
 
 	regions_open(others);
-	while (replicas_tick(&worker, now_ns) == now_ns)
+	while (looks_tick(&worker, now_ns) == now_ns)
 		;
 	conns[0].state = GVM_CONN_CONNECTING;
 	begun = now_ns += 50 * MS;
 	for (; now < REGIONS; before = now, now_ns += MS) {
-		uint64_t due = replicas_tick(&worker, now_ns);
+		uint64_t due = looks_tick(&worker, now_ns);
 
 		now = looked_at(others);
 		CHECK(now > before && now - before < REGIONS / 2);
@@ -326,7 +327,7 @@ static void repairs_go_on_in_pieces(void)
 	for (unsigned i = 0; i < REGIONS; i++)
 		if (i % 4)
 			others[i].replicas->repair = (struct repair *)&others[i];
-	while (replicas_tick(&worker, now_ns) == now_ns)
+	while (looks_tick(&worker, now_ns) == now_ns)
 		;
 	for (unsigned round = 0; round < 2; round++) {
 		memset(repair_looks, 0, sizeof(repair_looks));
@@ -335,7 +336,7 @@ static void repairs_go_on_in_pieces(void)
 			unsigned before = repair_looks_all;
 
 			now_ns += MS;
-			goes_on = replicas_tick(&worker, now_ns) == now_ns;
+			goes_on = looks_tick(&worker, now_ns) == now_ns;
 			CHECK(repair_looks_all > before && repair_looks_all - before < REGIONS / 2);
 		} while (goes_on);
 		for (unsigned i = 0; i < REGIONS; i++)
@@ -344,7 +345,7 @@ static void repairs_go_on_in_pieces(void)
 	for (unsigned i = 0; i < REGIONS; i++)
 		others[i].replicas->repair = NULL;
 	repair_looks_all = 0;
-	while (replicas_tick(&worker, now_ns) == now_ns)
+	while (looks_tick(&worker, now_ns) == now_ns)
 		;
 	CHECK(!worker.movers && !worker.movers_next && !repair_looks_all);
 }
@@ -356,12 +357,12 @@ static void closed_regions_are_freed_in_pieces(void)
 	unsigned left = REGIONS;
 
 	regions_open(others);
-	while (replicas_tick(&worker, now_ns) == now_ns)
+	while (looks_tick(&worker, now_ns) == now_ns)
 		;
 	for (unsigned i = 0; i < REGIONS; i++)
 		replicas_close(&others[i]);
 	while (left) {
-		uint64_t due = replicas_tick(&worker, now_ns);
+		uint64_t due = looks_tick(&worker, now_ns);
 		unsigned now = 0;
 
 		for (unsigned i = 0; i < REGIONS; i++)
@@ -834,7 +835,7 @@ static void a_region_leaves_when_all_nodes_answer(void)
 	tick(50);
 	CHECK_EQ(left, 0);
 	look_answer(1, 0);
-	replicas_tick(&worker, now_ns);
+	looks_tick(&worker, now_ns);
 	CHECK(left == 1 && !call_count);
 }
 
