@@ -3,9 +3,7 @@
 #include "replicas.h"
 
 #include "base/log.h"
-#include "balance.h"
 #include "drain.h"
-#include "looks.h"
 #include "movers.h"
 #include "pool.h"
 #include "region_events.h"
@@ -22,15 +20,10 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define TICK_NS	    50000000ull
 #define LOOKS_NS    200000000ull /* between two looks at a region, of a front that runs */
-#define LOOK_MAX    4u /* regions in one go, during which faults wait */
-#define SINGLES_STEPS 256u /* the same of inodes, */
-#define SINGLES_LOOK  8u   /* of which so many may be attached */
 #define RETURN_NS   1000000000ull /* a node that failed a request stays bad for at least this long */
 #define RECORD_NS   1000000000ull /* deadline for a node to record a view; then it is asked again, if need be */
 #define AGAIN_NS    1000000000ull /* before a node that could not record a view for now is asked again */
-#define HEARD_NS    2500000000ull /* a node that is up is heard of every second (gvm_conn_heard_ns()) */
 #define REJOIN_NS   1500000000ull /* after this host was cut off: connections are retried every second */
 #define ABSENT_NS   3000000000ull /* a node that is bad for so long is excluded from its views */
 #define LEAVE_NS    3000000000ull /* for replicas_leave() */
@@ -195,30 +188,6 @@ static void slot_record(struct view_slot *v, unsigned replica, const struct view
 static const struct view_env env = { slot_publish, slot_record };
 
 /* ---- a region */
-
-/* It is in w->movers from the first look at which it has a repair or a move to the first at which it has neither. */
-void movers_note(struct replicas *r)
-{
-	struct worker *w = r->w;
-	bool moves = (r->repair || r->drain) && !r->closing;
-
-	if (moves == (r->mover_back != NULL))
-		return;
-	if (moves) {
-		r->mover_next = w->movers;
-		r->mover_back = &w->movers;
-		if (w->movers)
-			w->movers->mover_back = &r->mover_next;
-		w->movers = r;
-		return;
-	}
-	if (w->movers_next == r)
-		w->movers_next = r->mover_next;
-	if (r->mover_next)
-		r->mover_next->mover_back = r->mover_back;
-	*r->mover_back = r->mover_next;
-	r->mover_back = NULL;
-}
 
 static void replicas_free(struct inode *inode)
 {
@@ -575,16 +544,6 @@ void replicas_need(struct inode *inode, uint64_t chunk)
 	view_turn(v); /* (This changes no view yet: the next one has to be recorded first.) */
 }
 
-/* Whether no node of the mount is heard of. */
-static bool host_is_alone(const struct worker *w, uint64_t now_ns)
-{
-	for (unsigned i = 0; i < w->pool->count; i++)
-		if (gvm_conn_state(w->pool->conns[i]) == GVM_CONN_UP &&
-		    now_ns < gvm_conn_heard_ns(w->pool->conns[i]) + HEARD_NS)
-			return false;
-	return true;
-}
-
 /* Asks for a view without the node in every slot whose view has it. */
 static void node_leave_out(struct replicas *r, unsigned node)
 {
@@ -768,103 +727,6 @@ void replicas_look(struct replicas *r, uint64_t now_ns)
 	replace_look(r, now_ns);
 	movers_note(r);
 	leave_look(r, now_ns); /* last: it may detach the region */
-}
-
-/* Makes the struct replicas of regions with one copy, for those that need one now: a drained node has a part of
- * them. Some of the regions in each call; false: that was the last of them. */
-static bool singles_open(struct worker *w)
-{
-	const struct inodes *in = w->inodes;
-	unsigned steps = 0;
-
-	for (; w->singles_nr && w->singles_nr < in->end && steps < SINGLES_STEPS; w->singles_nr++) {
-		struct inode *inode = in->rt[w->singles_nr];
-
-		steps++;
-		if (!inode || !inode->disk->epoch || inode->disk->failed || inode->disk->rec.kind != RECORD_REGION)
-			continue;
-		steps += SINGLES_STEPS / SINGLES_LOOK;
-		replicas_open(w, inode);
-	}
-	if (w->singles_nr < in->end)
-		return w->singles_nr;
-	w->singles_nr = 0;
-	return false;
-}
-
-/* What the nodes are asked now and then, and what that changes. */
-static uint64_t nodes_ask(struct worker *w, uint64_t now_ns)
-{
-	uint64_t drain_ns, balance_ns;
-
-	if (now_ns >= w->pool->drains_ns && !w->singles_nr && !LIST_EMPTY(&w->inodes->attached))
-		w->singles_nr = 1;
-	drain_ns = drain_poll(w, now_ns);
-	balance_ns = balance_poll(w, now_ns);
-	if (singles_open(w))
-		return now_ns;
-	return drain_ns < balance_ns ? drain_ns : balance_ns;
-}
-
-/* Goes on with a round of looks, from where it stopped. */
-static void regions_look(struct worker *w, uint64_t now_ns)
-{
-	bool alone = host_is_alone(w, now_ns);
-
-	for (unsigned n = 0; w->replicas_next && n < LOOK_MAX; n++) {
-		struct replicas *r = w->replicas_next;
-
-		w->replicas_next = LIST_NEXT(r, entry);
-		/* A worker that has just started is not connected to any node yet. */
-		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
-			r->alone_ns = now_ns;
-		if (!replicas_end_waits(w, r))
-			replicas_look(r, now_ns);
-	}
-}
-
-/* Some of those with a repair or a move, in turn. */
-void movers_look(struct worker *w, uint64_t now_ns)
-{
-	if (!w->movers_next)
-		w->movers_next = w->movers;
-	for (unsigned n = 0; w->movers_next && n < LOOK_MAX; n++) {
-		struct replicas *r = w->movers_next;
-
-		w->movers_next = r->mover_next;
-		if (r->repair && !r->closing)
-			repair_look(r, now_ns);
-		if (r->drain && !r->closing)
-			drain_look(r, now_ns);
-		movers_note(r);
-	}
-}
-
-/* Events of a slot are handled when they happen. A look at all slots of all regions takes a while, during which faults
- * wait: a round of looks begins every TICK_NS only, and is done in pieces. Repairs and moves go on with each call, in
- * pieces, too. */
-static uint64_t rounds_tick(struct worker *w, uint64_t now_ns)
-{
-	if (w->replicas_next) {
-		regions_look(w, now_ns);
-	} else if (now_ns < w->replicas_due_ns) {
-		movers_look(w, now_ns);
-		return w->movers_next ? now_ns : w->replicas_due_ns;
-	} else {
-		w->replicas_next = LIST_FIRST(w->replicas);
-		w->replicas_due_ns = w->replicas_next ? now_ns + TICK_NS : 0;
-		regions_look(w, now_ns);
-	}
-	if (w->replicas_next)
-		return now_ns;
-	return LIST_EMPTY(w->replicas) ? ~0ull : w->replicas_due_ns;
-}
-
-uint64_t looks_tick(struct worker *w, uint64_t now_ns)
-{
-	uint64_t asks_ns = nodes_ask(w, now_ns), looks_ns = rounds_tick(w, now_ns);
-
-	return asks_ns < looks_ns ? asks_ns : looks_ns;
 }
 
 unsigned replicas_order(struct inode *inode, uint64_t chunk, unsigned node[RECORD_PLACES], unsigned *good)
