@@ -5,6 +5,20 @@
 #include <errno.h>
 
 #define ENTRY_BYTES 16u /* a chunk and its version */
+#define CHUNKS_MAX  (RECORD_SIZE_MAX / GVM_CHUNK_BYTES)
+
+/* Chunks ascend, from where the node was asked to begin, up to where it says that it goes on: so the list has an end. */
+static bool entries_ascend(const uint8_t *p, unsigned count, uint64_t first, uint64_t next)
+{
+	for (unsigned i = 0; i < count; i++, p += ENTRY_BYTES) {
+		uint64_t chunk = gvm_load_le(p, 8);
+
+		if (chunk < first || chunk >= next || chunk >= CHUNKS_MAX)
+			return false;
+		first = chunk + 1;
+	}
+	return true;
+}
 
 static void index_done(struct gvm_req *req)
 {
@@ -15,7 +29,8 @@ static void index_done(struct gvm_req *req)
 	ir->ask.done = true;
 	if (req->result < 0)
 		return;
-	if (ir->ask.call.data_bytes != (size_t)rsp->count * ENTRY_BYTES || rsp->next <= ir->next) {
+	if (ir->ask.call.data_bytes != (size_t)rsp->count * ENTRY_BYTES || rsp->next <= ir->next ||
+	    (rsp->next != ~0ull && rsp->next > CHUNKS_MAX) || !entries_ascend(p, rsp->count, ir->next, rsp->next)) {
 		ir->error = -EPROTO;
 		return;
 	}

@@ -35,6 +35,7 @@ struct node_index {
 	struct region_job *rj;
 	struct region_versions *versions; /* NULL: there is one replica of each slot */
 	unsigned node;
+	bool wrong; /* it has listed what cannot be */
 };
 
 static void node_index_add(void *arg, uint64_t chunk, uint64_t version)
@@ -42,7 +43,11 @@ static void node_index_add(void *arg, uint64_t chunk, uint64_t version)
 	struct node_index *ni = arg;
 	struct region_job *rj = ni->rj;
 
-	if (ni->versions)
+	/* No writer has had our epoch before. What counts on from such a version would overtake the versions that we give, or
+	 * run into GVM_VERSION_ZERO. */
+	if (gvm_version_epoch(version) >= rj->epoch)
+		ni->wrong = true;
+	else if (ni->versions)
 		region_versions_add(ni->versions, rj, ni->node, chunk, version);
 	/* Chunks beyond the size, or of slots that are not the node's, do not count. */
 	else if (chunk < record_chunks(rj->rec.size_bytes) && record_node_of(&rj->rec, chunk) == ni->node)
@@ -66,6 +71,11 @@ static int nodes_read_index(struct region_job *rj, struct pool *pool, struct reg
 	for (unsigned i = 0; of && i < count; i++) {
 		int r = rj->away[i] ? 0 : index_read_wait(&of[i].read);
 
+		if (!r && of[i].wrong) {
+			log_error(rj->rec.name, "node %s lists what a writer that is yet to come would have written",
+				  rj->rec.nodes[i].addr);
+			r = -EPROTO;
+		}
 		result = result ? result : r;
 	}
 	free(of);
@@ -160,6 +170,45 @@ static int nodes_resize(struct region_job *rj, struct pool *pool, uint64_t chunk
 	return result;
 }
 
+/* What a node has behind the new end. */
+struct cut_look {
+	const struct region_job *rj;
+	unsigned node;
+	uint64_t held;
+};
+
+static void cut_look_add(void *arg, uint64_t chunk, uint64_t version)
+{
+	struct cut_look *cl = arg;
+	const struct region_job *rj = cl->rj;
+	unsigned slot = record_slot_of(&rj->rec, chunk);
+	int replica = record_replica_of(&rj->rec, slot, cl->node);
+	bool counts = replica >= 0 && (rj->rec.replicas < 2 || view_word_members(rj->words[slot]) >> replica & 1);
+
+	cl->held += counts && chunk >= rj->narrowest && chunk < record_chunks(rj->rec.size_bytes) && !(version & GVM_VERSION_ZERO);
+}
+
+/* Who makes a region smaller leaves zeros behind the new end on all nodes, before any node gets the new size. So if a node has
+ * anything there, the one that says that it is smaller does not say the truth, and must not have the others' chunks cut off. */
+static int cut_was_begun(struct region_job *rj, struct pool *pool)
+{
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		struct cut_look cl = { .rj = rj, .node = i };
+		int r = record_node_is_used(&rj->rec, i) ? index_read(pool, &rj->rec.nodes[i], &rj->rec.id, 0, cut_look_add, &cl) : 0;
+
+		if (!r && cl.held) {
+			log_error(rj->rec.name, "one of its nodes says that it was being made smaller, to %llu bytes, and has no room "
+				  "for more; but node %s has %llu chunks that would be cut off: nothing is cut off",
+				  (unsigned long long)(rj->narrowest * GVM_CHUNK_BYTES), rj->rec.nodes[i].addr,
+				  (unsigned long long)cl.held);
+			r = -EPROTO;
+		}
+		if (r)
+			return r;
+	}
+	return 0;
+}
+
 /*
  * The room that its nodes had for the size which it had before a cut has gone to other regions. So what its last writer
  * began is brought to its end, in whole chunks; as for any cut, all of its nodes have to be there.
@@ -172,6 +221,9 @@ static int region_cut_rest(struct region_job *rj, struct pool *pool)
 	for (unsigned i = 0; i < rj->rec.node_count; i++)
 		if (record_node_is_used(&rj->rec, i) && rj->away[i])
 			return -ENOSPC;
+	r = cut_was_begun(rj, pool);
+	if (r)
+		return r;
 	log_warning(rj->rec.name, "its last writer did not come to the end of making it smaller, and its nodes have no room for its "
 		    "size any more: that is brought to its end, and it has %llu bytes",
 		    (unsigned long long)(rj->narrowest * GVM_CHUNK_BYTES));
@@ -225,10 +277,11 @@ again:
 	if (!r && rj->rec.replicas > 1)
 		r = region_views_choose(rj, pool);
 	while (!r) {
-		if (++epoch > GVM_EPOCH_MAX) {
+		if (epoch >= GVM_EPOCH_MAX) {
 			r = -EOVERFLOW;
 			break;
 		}
+		epoch++;
 		r = region_claim(rj, pool, &epoch);
 		if (r != -EAGAIN)
 			break;

@@ -4,7 +4,7 @@
  *
  *	liar TARGET-PORT HOW
  *
- * The file HOW has one word, which is read again for each answer to a GET:
+ * The file HOW has one word, which is read again for each answer:
  *
  *	honest	  passes it on
  *	flip	  one bit of a block is another one
@@ -14,6 +14,10 @@
  *	elsewhere they are those of the same chunk of another region
  *	zero	  the pages are said to be zero
  *	plain	  they are others, and not sealed
+ *	epoch	  any region was attached last under the highest number that there is
+ *	future	  each chunk was written last in the highest version that there is, and PUTs are acknowledged, whatever
+ *		  becomes of them
+ *	smaller	  regions have no chunk any more, and there is no room for any
  *
  * Of what hosts send it remembers by which salt and number each block was sealed. It says "counts BLOCKS REUSED PLAIN
  * LIES" each time it gets SIGUSR1: sealed blocks that it saw, those with a salt and number that it had seen with other
@@ -313,6 +317,64 @@ static void answer_change(struct link *l, struct frame *f, const char *how)
 	pthread_mutex_unlock(&lock);
 }
 
+/* ---- what it says of regions */
+
+static void epoch_change(struct frame *f)
+{
+	struct gvm_region_open_rsp rsp = {.chunks = 1u << 20};
+
+	if (f->hdr.status == GVM_OK)
+		gvm_region_open_rsp_unpack(&rsp, f->meta, f->hdr.meta_len);
+	rsp.epoch = UINT64_MAX;
+	f->hdr.status = GVM_OK;
+	f->hdr.meta_len = (uint16_t)gvm_region_open_rsp_pack(&rsp, f->meta);
+	lies++;
+}
+
+static void index_change(struct frame *f)
+{
+	for (uint32_t at = 0; at + 16 <= f->hdr.data_len; at += 16, lies++)
+		gvm_store_le(f->data + at + 8, GVM_VERSION_MASK, 8);
+	f->hdr.data_check = gvm_data_check(f->data, f->hdr.data_len);
+}
+
+static void put_change(struct frame *f)
+{
+	f->hdr.status = GVM_OK;
+	f->hdr.meta_len = 0;
+	lies++;
+}
+
+static void size_change(struct frame *f)
+{
+	struct gvm_region_open_rsp rsp;
+
+	if (f->hdr.op == GVM_OP_REGION_OPEN && f->hdr.status == GVM_OK) {
+		gvm_region_open_rsp_unpack(&rsp, f->meta, f->hdr.meta_len);
+		rsp.chunks = rsp.reserve_chunks = 0;
+		f->hdr.meta_len = (uint16_t)gvm_region_open_rsp_pack(&rsp, f->meta);
+		lies++;
+	} else if (f->hdr.op == GVM_OP_REGION_RESIZE) {
+		struct gvm_error_rsp none = {0};
+
+		f->hdr.status = GVM_ERR_NOSPACE;
+		f->hdr.meta_len = (uint16_t)gvm_error_rsp_pack(&none, f->meta);
+		lies++;
+	}
+}
+
+static void lie_about_region(struct frame *f, const char *how)
+{
+	if (!strcmp(how, "epoch") && f->hdr.op == GVM_OP_REGION_OPEN)
+		epoch_change(f);
+	else if (!strcmp(how, "future") && f->hdr.op == GVM_OP_REGION_INDEX && f->hdr.status == GVM_OK)
+		index_change(f);
+	else if (!strcmp(how, "future") && f->hdr.op == GVM_OP_PUT)
+		put_change(f);
+	else if (!strcmp(how, "smaller"))
+		size_change(f);
+}
+
 static void how_read(char how[16])
 {
 	int fd = open(how_path, O_RDONLY | O_CLOEXEC);
@@ -360,6 +422,7 @@ static void *to_host(void *arg)
 		how_read(how);
 		if (f->hdr.op == GVM_OP_GET && f->hdr.status == GVM_OK && strcmp(how, "honest") != 0)
 			answer_change(l, f, how);
+		lie_about_region(f, how);
 		if (!frame_write(l->near, f))
 			break;
 	}

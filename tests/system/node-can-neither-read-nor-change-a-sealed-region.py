@@ -183,6 +183,38 @@ def regions_choose_for_themselves(l, node, key):
     mount.unmount()
 
 
+def what_is_said_of_regions_harms_nothing(l, node, liar, key):
+    """A node tells of attachments and versions that cannot be, or has a region cut off: a region on it and on another one does
+    not open, or is what it was. (In the first case a node could have this host believe that what it wrote is zero.)"""
+    mount = Mount(l, [liar, node], "--seal-key-file", key, name="lied-to")
+    path = mount.region("spread", 4 * MIB)
+    l.write(path, 0, 4 * MIB, 6)
+    for how, said in (("future", "a writer that is yet to come"), ("epoch", None), ("smaller", "nothing is cut off")):
+        liar.lies(how)
+        told = liar.counts()[3]
+        try:
+            fd = os.open(path, os.O_RDWR)
+        except OSError as why:
+            l.log("%s: opening gives %s", how, why)
+        else:
+            try:
+                os.pwrite(fd, content(0, 4096, 7), 0)
+                os.fsync(fd)
+                os.posix_fadvise(fd, 0, 0, os.POSIX_FADV_DONTNEED)
+                expect(os.pread(fd, 4096, 0) == content(0, 4096, 7), "%s: what was written and acknowledged reads otherwise", how)
+            finally:
+                os.close(fd)
+            expect(False, "%s: the region opens", how)
+        expect(liar.counts()[3] > told, "%s: no lie was told", how)
+        if said:
+            mount.says(r"\[spread\]: .*%s" % said)
+        liar.lies("honest")
+        l.check(path, 0, 4 * MIB, 6)
+        with open(path, "r+b") as f:
+            expect(f.read(4096) == content(0, 4096, 6), "%s: the node is honest again, and it reads otherwise", how)
+    mount.unmount()
+
+
 def says_opened(mount, name, error):
     got = open_error(mount.file(name))
     expect(got == error, "%s: opening gives %s, not %s", name, got, error)
@@ -258,6 +290,8 @@ def test(l):
     others_do_not_open(l, node, key)
     regions_choose_for_themselves(l, node, key)
     names_stay_with_their_regions(l, node, key)
+    other = Node(l, "64M", name="other")
+    what_is_said_of_regions_harms_nothing(l, other, liar, key)
 
 
 lab.main(test)
