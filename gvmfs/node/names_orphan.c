@@ -13,10 +13,26 @@
 
 #define ORPHAN_NS 60000000000ull
 
+static struct names_orphan *orphan_find(struct worker *w, const struct gvm_id *id, struct names_orphan **oldest)
+{
+	struct names_orphan *o = w->names->orphans;
+
+	*oldest = o;
+	for (; o < w->names->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
+		if (o->since_ns < (*oldest)->since_ns)
+			*oldest = o;
+	return o < w->names->orphans + NAMES_ORPHANS ? o : NULL;
+}
+
+/* Without its tombstone, the next refresh finds it again, and goes on at once. */
 static void orphan_gone(struct worker *w, int result, void *arg)
 {
-	(void)result;
-	inode_release(w->inodes, arg);
+	struct inode *inode = arg;
+	struct names_orphan *oldest, *o = orphan_find(w, &inode->disk->rec.id, &oldest);
+
+	if (!result && o)
+		o->since_ns = 0;
+	inode_release(w->inodes, inode);
 }
 
 static void orphan_kept(struct worker *w, int result, void *arg)
@@ -39,17 +55,6 @@ static void orphan_deleted(struct worker *w, struct inode *inode, int result, vo
 	names_save(w, inode, orphan_gone, inode);
 }
 
-static struct names_orphan *orphan_find(struct worker *w, const struct gvm_id *id, struct names_orphan **oldest)
-{
-	struct names_orphan *o = w->names->orphans;
-
-	*oldest = o;
-	for (; o < w->names->orphans + NAMES_ORPHANS && !(o->since_ns && gvm_id_equal(&o->id, id)); o++)
-		if (o->since_ns < (*oldest)->since_ns)
-			*oldest = o;
-	return o < w->names->orphans + NAMES_ORPHANS ? o : NULL;
-}
-
 /* The time for its nodes to come back (--unlinked-lease) is over. */
 static bool orphan_is_old(const struct worker *w, const struct record *rec)
 {
@@ -61,7 +66,7 @@ bool orphan_stays(struct worker *w, const struct record *rec, int result)
 	struct names_orphan *oldest, *o = orphan_find(w, &rec->id, &oldest);
 	uint64_t now = gvm_now_ns();
 
-	if (result != -EAGAIN || orphan_is_old(w, rec))
+	if ((result != -EAGAIN && result != -ENOMEM) || orphan_is_old(w, rec))
 		return false;
 	/* It has no writer: the time that an orphan is watched counts as over. */
 	*(o ? o : oldest) = (struct names_orphan){ .id = rec->id, .since_ns = now > ORPHAN_NS ? now - ORPHAN_NS : 1 };
@@ -85,10 +90,9 @@ static bool orphan_is_abandoned(struct worker *w, const struct gvm_id *id, uint8
 			*oldest = (struct names_orphan){ .id = *id, .since_ns = now };
 		return false;
 	}
-	if (!writer_alive && now - o->since_ns < wait_ns)
-		return false;
-	o->since_ns = 0;
-	return !writer_alive;
+	if (writer_alive)
+		o->since_ns = 0;
+	return !writer_alive && now - o->since_ns >= wait_ns;
 }
 
 static void orphan_adopted(struct worker *w, struct inode *inode, int result, void *arg)

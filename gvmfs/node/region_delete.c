@@ -19,6 +19,7 @@ void region_parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 	const struct record *rec = &rj->rec;
 	struct gvm_region_open_req look = { .region = rec->id, .view = rec->view };
 	struct gvm_region_delete_req what = { .region = rec->id };
+	bool looked[RECORD_NODES_MAX] = { false };
 	struct ask *asks = asks_make(count);
 	uint64_t deadline_ns = ns_from_now(within_ns), epoch = 0;
 
@@ -51,6 +52,7 @@ void region_parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 		 * has what a loss has left of its part, and does not say of which epoch: no later one than the others' parts. */
 		what.epoch = done[i] ? epoch : asks[i].call.rsp.region_open.epoch;
 		what.order = done[i] ? gvm_now_ns() : ~0ull;
+		looked[i] = !done[i];
 		done[i] = 0;
 		gvm_region_delete(conn, ask_begin(&asks[i], deadline_ns), &what);
 	}
@@ -59,11 +61,13 @@ void region_parts_delete(struct pool *pool, const struct region_job *rj, unsigne
 			done[i] = asks ? ask_wait(&asks[i]) : -ENOMEM;
 		if (done[i] == -ENOMEDIUM)
 			done[i] = 0;
+		if (done[i] == -EKEYREVOKED && looked[i])
+			done[i] = -EBUSY; /* somebody has attached it since; it may have been a request of ours that came late */
 	}
 	free(asks);
 }
 
-/* 0; -EAGAIN: a node that does not answer keeps its part. */
+/* 0; -EAGAIN: a node keeps its part that may be deleted later: it does not answer, or has a writer. */
 int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns)
 {
 	int done[RECORD_NODES_MAX], result = 0;
@@ -73,7 +77,7 @@ int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_
 		if (done[i] < 0)
 			log_warning(rj->rec.name, "deleted, but node %s keeps its part: %s",
 				    rj->rec.nodes[i].addr, strerror(-done[i]));
-		if (done[i] == -ETIMEDOUT)
+		if (done[i] == -ETIMEDOUT || done[i] == -EBUSY || done[i] == -ENOMEM)
 			result = -EAGAIN;
 	}
 	return result;

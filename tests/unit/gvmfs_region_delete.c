@@ -15,6 +15,7 @@ static struct gvm_conn {
 	uint64_t epoch;	  /* of its part; 0: a look finds none */
 	uint64_t remains; /* the epoch of what a loss has left; 0: nothing */
 	uint64_t told;	  /* DELETE's epoch */
+	bool taken;	  /* a request to attach was under way, and comes before DELETE */
 	unsigned deletes;
 } nodes[NODES];
 static struct pool nodes_pool;
@@ -80,6 +81,7 @@ void gvm_region_delete(struct gvm_conn *conn, struct gvm_call *call,
 		       const struct gvm_region_delete_req *what)
 {
 	conn->told = what->epoch;
+	conn->epoch += conn->taken;
 	conn->deletes++;
 	answered(conn, call,
 		 conn->epoch			? (what->epoch == conn->epoch ? 0 : -EKEYREVOKED)
@@ -136,9 +138,21 @@ static void what_was_never_made_is_late_from_now_on(void)
 		CHECK_EQ(nodes[i].told, 0);
 }
 
+/* A node that was stopped carries out a request to attach, of another connection, after it has told what it has. */
+static void part_that_was_taken_meanwhile_is_gone_on_with(void)
+{
+	nodes[0] = (struct gvm_conn){.epoch = 7, .taken = true};
+	nodes[1] = (struct gvm_conn){.epoch = 7};
+	nodes[2] = (struct gvm_conn){0};
+	region_delete();
+	CHECK_EQ(job.job.result, -EAGAIN);
+	CHECK_EQ(lines, 1);
+}
+
 static const struct check_test tests[] = {
 	{"what-a-loss-has-left-is-deleted-too", what_a_loss_has_left_is_deleted_too},
 	{"what-stays-is-told", what_stays_is_told},
+	{"part-that-was-taken-meanwhile-is-gone-on-with", part_that_was_taken_meanwhile_is_gone_on_with},
 	{"what-was-never-made-is-late-from-now-on", what_was_never_made_is_late_from_now_on},
 };
 CHECK_MAIN(tests)
