@@ -176,6 +176,34 @@ static void region_without_room_is_refused_at_the_start(void)
 	node_stop(&node);
 }
 
+/* Though the node has room for it, which it has promised to nobody. */
+static void put_beyond_the_promise_is_refused(void)
+{
+	static uint8_t data[GVM_CHUNK_BYTES];
+	int fd;
+
+	node_start(&node, "64M", NULL);
+	fd = link_ready(&node, 5);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_CREATE, region_create, .region = chunk_region, .chunks = 8,
+			   .reserve_chunks = 2),
+		 GVM_OK);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_REGION_OPEN, region_open, .region = chunk_region, .mode = 1, .epoch = 1),
+		 GVM_OK);
+	for (unsigned p = 0; p < GVM_CHUNK_PAGES; p++)
+		page_fill(data + p * GVM_PAGE_BYTES, PAGE_RANDOM);
+	for (unsigned c = 0; c < 8; c++)
+		CHECK_EQ(chunk_put(fd, data, c, gvm_version(1, 1), 0, ~0u), c < 2 ? GVM_OK : GVM_ERR_NOSPACE);
+	CHECK_EQ(chunk_put(fd, data, 1, gvm_version(1, 2), 0, ~0u), GVM_OK);
+	CHECK_EQ(link_call(fd, &answer, GVM_OP_DISCARD, discard, .region = chunk_region, .epoch = 1, .first = 0, .count = 1,
+			   .version = gvm_version(1, 3)),
+		 GVM_OK);
+	CHECK_EQ(chunk_put(fd, data, 7, gvm_version(1, 4), 0, ~0u), GVM_OK);
+	chunk_get(fd, data, 7, gvm_version(1, 4), ~0u, 0);
+	CHECK_EQ(link_stat(fd).chunks, 2);
+	close(fd);
+	node_stop(&node);
+}
+
 /* Text of all kinds: what is held beyond what was sent is small. */
 static void little_is_wasted(void)
 {
@@ -269,6 +297,7 @@ static const struct check_test tests[] = {
 	 changed_blocks_compose_with_what_the_node_holds},
 	{"late-put-brings-back-nothing", late_put_brings_back_nothing},
 	{"region-without-room-is-refused-at-the-start", region_without_room_is_refused_at_the_start},
+	{"put-beyond-the-promise-is-refused", put_beyond_the_promise_is_refused},
 	{"little-is-wasted", little_is_wasted},
 };
 CHECK_MAIN(tests)

@@ -48,11 +48,13 @@ static inline uint64_t fault_median(uint64_t *values)
 	return values[FAULTS / 2];
 }
 
+static uint64_t fault_flood_bytes; /* of each request of others, where these are no GETs and PUTs; 0: they are */
+
 static inline uint64_t faults_answered(int fd)
 {
 	struct gvm_node_stat_rsp stat = link_stat(fd);
 
-	return stat.gets + stat.puts;
+	return fault_flood_bytes ? stat.rx_bytes / fault_flood_bytes : stat.gets + stat.puts;
 }
 
 /* One page after the other; prints how long they take, and returns how many requests of others the node answers between

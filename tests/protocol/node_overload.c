@@ -16,6 +16,7 @@
 #define FRAME_MAX  (GVM_HDR_BYTES + GVM_META_MAX + GVM_DATA_MAX)
 #define ROUNDS	   3u
 #define PASSED_MAX FLOODERS	/* requests of all of them that are answered between two of ours */
+#define NAMES	   40u		/* of the largest records */
 #define BOUND_KIB  (160u << 10) /* beyond what the node lends: buffers and answers of all connections */
 
 enum flood_kind {
@@ -23,6 +24,8 @@ enum flood_kind {
 	FLOOD_PUTS,
 	FLOOD_SILENT_GETS,
 	FLOOD_TRICKLE_GETS, /* of a page; of the answers a byte is taken now and then */
+	FLOOD_LOOKS,
+	FLOOD_SILENT_LISTS, /* of names: a small request, and the largest answer */
 };
 
 static struct node node;
@@ -34,6 +37,22 @@ struct flooder {
 	size_t len, at;
 };
 
+static size_t look_pack(uint8_t *buf, uint64_t tag)
+{
+	struct gvm_region_open_req look = {.region = chunk_region};
+	uint8_t meta[GVM_META_MAX];
+
+	return frame_pack(buf, GVM_OP_REGION_OPEN, tag, meta, gvm_region_open_req_pack(&look, meta), NULL, 0);
+}
+
+static size_t list_pack(uint8_t *buf, uint64_t tag)
+{
+	struct gvm_name_list_req list = {.round = 0};
+	uint8_t meta[GVM_META_MAX];
+
+	return frame_pack(buf, GVM_OP_NAME_LIST, tag, meta, gvm_name_list_req_pack(&list, meta), NULL, 0);
+}
+
 static size_t burst_pack(enum flood_kind kind, uint8_t *buf, uint64_t client)
 {
 	size_t len = 0;
@@ -43,7 +62,11 @@ static size_t burst_pack(enum flood_kind kind, uint8_t *buf, uint64_t client)
 					  .page_mask = kind == FLOOD_TRICKLE_GETS ? 1u : ~0u, .want_page = GVM_NO_PAGE};
 		uint8_t meta[GVM_META_MAX];
 
-		if (kind != FLOOD_PUTS)
+		if (kind == FLOOD_LOOKS)
+			len += look_pack(buf + len, i);
+		else if (kind == FLOOD_SILENT_LISTS)
+			len += list_pack(buf + len, i);
+		else if (kind != FLOOD_PUTS)
 			len += frame_pack(buf + len, GVM_OP_GET, i, meta, gvm_get_req_pack(&get, meta), NULL, 0);
 		else /* of no effect, but for the node's work: the version is held */
 			len += put_pack(buf + len, i, fault_noise, client % FAULT_CHUNKS, gvm_version(1, 1), 0, ~0u);
@@ -67,7 +90,7 @@ static void flooder_turn(struct flooder *f, size_t takes)
 /* A process with that many connections, each of which always has requests under way. */
 static pid_t flood_begin(enum flood_kind kind, unsigned flooders)
 {
-	bool slow = kind == FLOOD_SILENT_GETS || kind == FLOOD_TRICKLE_GETS;
+	bool silent = kind == FLOOD_SILENT_GETS || kind == FLOOD_SILENT_LISTS, slow = silent || kind == FLOOD_TRICKLE_GETS;
 	struct epoll_event event = {.events = EPOLLIN | EPOLLOUT}, events[FLOODERS];
 	struct flooder *all;
 	uint8_t *bytes;
@@ -89,7 +112,7 @@ static pid_t flood_begin(enum flood_kind kind, unsigned flooders)
 		int n = epoll_wait(poll, events, FLOODERS, -1);
 
 		for (int i = 0; i < n; i++)
-			flooder_turn(events[i].data.ptr, kind == FLOOD_SILENT_GETS ? 0 : slow ? 1 : SIZE_MAX);
+			flooder_turn(events[i].data.ptr, silent ? 0 : slow ? 1 : SIZE_MAX);
 		if (slow)
 			usleep(1000);
 	}
@@ -101,6 +124,20 @@ static void flood_end(pid_t pid)
 	CHECK_EQ(waitpid(pid, NULL, 0), pid);
 }
 
+static void names_fill(int fd)
+{
+	static uint8_t record[GVM_RECORD_MAX];
+	static struct answer answer;
+
+	for (unsigned i = 0; i < NAMES; i++) {
+		struct gvm_name_put_req name = {.key = {{1, (uint8_t)i}}, .table = 1, .born = 1 + i, .version = 1 + i};
+		uint8_t meta[GVM_META_MAX];
+
+		CHECK_EQ(frame_call(fd, GVM_OP_NAME_PUT, meta, gvm_name_put_req_pack(&name, meta), record, sizeof(record), &answer),
+			 GVM_OK);
+	}
+}
+
 static int begin(void)
 {
 	int fd;
@@ -109,20 +146,27 @@ static int begin(void)
 	node_start(&node, "32M", NULL);
 	fd = link_ready(&node, 1);
 	faults_begin(fd);
+	names_fill(fd);
 	return fd;
 }
 
 static void flood_passes(enum flood_kind kind, const char *what)
 {
-	/* (A page is a small part of a chunk: more of these are answered in one turn of a connection.) */
-	const uint64_t passed_max = kind == FLOOD_TRICKLE_GETS ? 4 * PASSED_MAX : PASSED_MAX;
-	uint64_t passed = UINT64_MAX;
+	/* (A page is a small part of a chunk: more of these are answered in one turn of a connection. Of looks it is as many
+	 * as a turn has, and one receive brings several turns'.) */
+	const uint64_t passed_max = kind == FLOOD_TRICKLE_GETS ? 4 * PASSED_MAX : kind == FLOOD_LOOKS ? 16 * PASSED_MAX : PASSED_MAX;
+	uint8_t frame[GVM_HDR_BYTES + GVM_META_MAX];
+	uint64_t passed = UINT64_MAX, before;
 	int fd = begin();
 	pid_t flood;
 
 	CHECK_EQ(faults(fd, "quiet"), 0);
+	fault_flood_bytes = kind == FLOOD_LOOKS ? look_pack(frame, 0) : kind == FLOOD_SILENT_LISTS ? list_pack(frame, 0) : 0;
+	before = faults_answered(fd);
 	flood = flood_begin(kind, FLOODERS);
 	while (link_stat(fd).clients <= FLOODERS)
+		usleep(10000);
+	while (fault_flood_bytes && faults_answered(fd) < before + FLOODERS)
 		usleep(10000);
 	usleep(100000);
 	for (unsigned i = 0; i < ROUNDS && passed > passed_max; i++)
@@ -131,6 +175,7 @@ static void flood_passes(enum flood_kind kind, const char *what)
 	printf("  the node takes %lu MiB at most\n", node_status_kib(&node, "VmHWM") >> 10);
 	CHECK(node_status_kib(&node, "VmHWM") < (32u << 10) + BOUND_KIB);
 	flood_end(flood);
+	fault_flood_bytes = 0;
 	close(fd);
 	node_stop(&node);
 }
@@ -153,6 +198,16 @@ static void readers_that_take_nothing_do_not_pass_a_fault(void)
 static void readers_of_a_byte_now_and_then_do_not_pass_a_fault(void)
 {
 	flood_passes(FLOOD_TRICKLE_GETS, "beside readers that take a byte now and then");
+}
+
+static void looks_of_many_do_not_pass_a_fault(void)
+{
+	flood_passes(FLOOD_LOOKS, "beside a flood of looks");
+}
+
+static void lists_that_nobody_takes_need_bounded_memory(void)
+{
+	flood_passes(FLOOD_SILENT_LISTS, "beside lists that nobody takes");
 }
 
 /* Connections that come and go, and others that say nothing and come again when they are closed. */
@@ -184,6 +239,8 @@ static const struct check_test tests[] = {
 	{"puts-of-many-do-not-pass-a-fault", puts_of_many_do_not_pass_a_fault},
 	{"readers-that-take-nothing-do-not-pass-a-fault", readers_that_take_nothing_do_not_pass_a_fault},
 	{"readers-of-a-byte-now-and-then-do-not-pass-a-fault", readers_of_a_byte_now_and_then_do_not_pass_a_fault},
+	{"looks-of-many-do-not-pass-a-fault", looks_of_many_do_not_pass_a_fault},
+	{"lists-that-nobody-takes-need-bounded-memory", lists_that_nobody_takes_need_bounded_memory},
 	{"connections-of-many-do-not-stop-a-fault", connections_of_many_do_not_stop_a_fault},
 };
 
