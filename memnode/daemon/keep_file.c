@@ -13,6 +13,7 @@
 #include <sys/random.h>
 #include <sys/stat.h>
 #include <sys/statvfs.h>
+#include <sys/xattr.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -192,6 +193,39 @@ static bool owner_fits(const char *a, const char *b)
 	return !strcmp(port_a, port_b) || !strcmp(port_a, ":0") || !strcmp(port_b, ":0");
 }
 
+/*
+ * Each start has a number. It is in the superblock, and in an attribute of the file: so an older copy that is written over the file
+ * is found out, which has the same inode. The attribute has two numbers, so that a start that is cut short between the two
+ * does no harm. Where there are no attributes, the number is 0, and tells nothing.
+ */
+static int lives_set(int fd, uint64_t before, uint64_t now)
+{
+	uint8_t lives[16];
+
+	gvm_store_le(lives, before, 8);
+	gvm_store_le(lives + 8, now, 8);
+	return fsetxattr(fd, KEEP_LIVES, lives, sizeof(lives), 0) || fsync(fd) ? -errno : 0;
+}
+
+static bool life_fits(int fd, uint64_t life)
+{
+	uint8_t lives[16];
+
+	if (!life)
+		return true;
+	return fgetxattr(fd, KEEP_LIVES, lives, sizeof(lives)) == sizeof(lives) &&
+	       (gvm_load_le(lives, 8) == life || gvm_load_le(lives + 8, 8) == life);
+}
+
+static uint64_t life_begin(const struct keep_file *f)
+{
+	uint64_t life;
+
+	if (getrandom(&life, sizeof(life), 0) != sizeof(life) || lives_set(f->fd, f->super.life, life))
+		return 0;
+	return life;
+}
+
 static int file_judge(struct keep_file *f, const struct keep_wish *w, const struct why *why)
 {
 	static const struct gvm_id none;
@@ -207,7 +241,7 @@ static int file_judge(struct keep_file *f, const struct keep_wish *w, const stru
 	s->version = KEEP_VERSION; /* as what is written from here on */
 	f->horizon_holds = keep_horizon_unpack(&f->horizon, &s->file, unit);
 	snprintf(s->owner, sizeof(s->owner), "%s", w->owner);
-	f->vouched = s->inode == f->inode && !f->horizon.suspect && (s->clean || same_boot || s->sync);
+	f->vouched = s->inode == f->inode && life_fits(f->fd, s->life) && !f->horizon.suspect && (s->clean || same_boot || s->sync);
 	return file_grow(f, w, why);
 }
 
@@ -262,6 +296,8 @@ int keep_file_mark(struct keep_file *f, const struct gvm_id *incarnation, bool c
 	s.boot = f->boot;
 	s.inode = f->inode;
 	s.segments = f->segments;
+	if (!clean)
+		s.life = life_begin(f);
 	keep_super_pack(&s, buf);
 	for (unsigned i = 0; i < 2 && !err; i++) {
 		err = file_pwrite(f->fd, buf, sizeof(buf), i * KEEP_SUPER_BYTES);
@@ -270,6 +306,8 @@ int keep_file_mark(struct keep_file *f, const struct gvm_id *incarnation, bool c
 	}
 	if (!err)
 		f->super = s;
+	if (!err && !clean && s.life)
+		(void)lives_set(f->fd, s.life, s.life); /* else the last start's is good for another one */
 	return err;
 }
 

@@ -17,6 +17,8 @@
 
 #include "keep_format.h"
 
+#define KEEP_LIVES "user.gvm.lives" /* the file's attribute: the numbers of its node's last starts */
+
 struct keep_wish {
 	const char *dir;
 	uint64_t bytes;	       /* 0: what memory_bytes needs, or what there is */
@@ -43,7 +45,8 @@ struct keep_file {
 
 /* 0; or a negative errno, with a sentence for the user in `why`. */
 int keep_file_open(struct keep_file *f, const struct keep_wish *wish, char *why, size_t why_bytes);
-/* Marks it with the node's state; everything else was brought to the disk before. 0 or a negative errno. */
+/* Marks it with the node's state; everything else was brought to the disk before. Not `clean`: the node begins. 0 or a negative
+ * errno. */
 int keep_file_mark(struct keep_file *f, const struct gvm_id *incarnation, bool clean);
 void keep_file_close(struct keep_file *f);
 

@@ -32,6 +32,7 @@ void keep_super_pack(const struct keep_super *s, uint8_t *buf)
 	gvm_store_le(buf + 72, s->segment_bytes, 4);
 	gvm_store_le(buf + 76, s->segments, 4);
 	gvm_store_le(buf + 80, s->forgiven, 8);
+	gvm_store_le(buf + 88, s->life, 8);
 	memcpy(buf + 96, s->owner, KEEP_OWNER_BYTES);
 	gvm_store_le(buf + SUPER_USED, XXH3_64bits(buf, SUPER_USED), 8);
 }
@@ -63,6 +64,7 @@ int keep_super_unpack(struct keep_super *s, const uint8_t *buf)
 	s->segment_bytes = (uint32_t)gvm_load_le(buf + 72, 4);
 	s->segments = (uint32_t)gvm_load_le(buf + 76, 4);
 	s->forgiven = gvm_load_le(buf + 80, 8);
+	s->life = gvm_load_le(buf + 88, 8);
 	memcpy(s->owner, buf + 96, KEEP_OWNER_BYTES);
 	if (s->segment_bytes < KEEP_SEGMENT_MIN || s->segment_bytes > KEEP_SEGMENT_MAX ||
 	    s->segment_bytes % KEEP_UNIT || s->segments < KEEP_SEGMENTS_MIN)

@@ -45,6 +45,7 @@ struct keep_super {
 	struct gvm_id file, incarnation, boot;
 	uint64_t inode; /* of the file: a copy has another */
 	uint32_t segment_bytes, segments;
+	uint64_t life; /* of the node's last start; the file has it beside its content, too (keep_file.c); 0: it has none */
 	uint64_t forgiven; /* damage in segments below this sequence number made the node begin anew already */
 	char owner[KEEP_OWNER_BYTES]; /* the address that its node serves */
 };

@@ -8,6 +8,7 @@
 
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 char folder[64], path[128];
@@ -212,9 +213,18 @@ void bytes_write(const void *p, size_t bytes, uint64_t at)
 	close(fd);
 }
 
+static void lives_write(const uint8_t lives[16])
+{
+	static const uint8_t none[16];
+
+	CHECK(!memcmp(lives, none, 16) || !setxattr(path, KEEP_LIVES, lives, 16, 0));
+}
+
 void image_take(struct image *i)
 {
 	i->bytes = file_read_all(&i->count);
+	if (getxattr(path, KEEP_LIVES, i->lives, sizeof(i->lives)) < 0)
+		memset(i->lives, 0, sizeof(i->lives));
 	i->next_seq = journal.log.next_seq;
 	for (unsigned k = 0; k < KEEP_KINDS; k++) {
 		CHECK(journal.log.head[k].open);
@@ -238,6 +248,7 @@ void image_restore(const struct image *i, uint64_t more)
 			image_range(i, keep_log_offset(l, s), keep_log_offset(l, s + 1));
 	node_killed();
 	image_range(i, 0, KEEP_BASE);
+	lives_write(i->lives);
 	for (unsigned k = 0; k < KEEP_KINDS; k++)
 		image_range(i, i->to[k], i->to[k] + more + KEEP_UNIT);
 }

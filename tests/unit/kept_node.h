@@ -49,6 +49,7 @@ struct image {
 	uint8_t *bytes;
 	size_t count;
 	uint64_t next_seq;
+	uint8_t lives[16]; /* of the file's attribute */
 	uint64_t from[KEEP_KINDS], to[KEEP_KINDS]; /* of the heads */
 };
 

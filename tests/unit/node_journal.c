@@ -8,6 +8,7 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/xattr.h>
 #include <unistd.h>
 
 #define CHUNKS 64u
@@ -543,6 +544,35 @@ static void folder_of_another_is_refused(void)
 	folder_remove();
 }
 
+/* One of yesterday is written over the file: by its content, all of it is as the node left it. */
+static void older_content_makes_a_new_node(void)
+{
+	struct gvm_id life;
+	uint8_t *yesterday;
+	size_t bytes;
+	uint64_t seq;
+
+	folder_make();
+	node_up();
+	life = node.incarnation;
+	fill();
+	node_ended();
+	yesterday = file_read_all(&bytes);
+	node_up();
+	CHECK(id_is(&node.incarnation, &life));
+	CHECK_EQ(put(&region_id, 3, 700), GVM_OK);
+	node_ended();
+	if (getxattr(path, KEEP_LIVES, NULL, 0) > 0) {
+		bytes_write(yesterday, bytes, 0);
+		node_up();
+		CHECK(journal.found.lost && !id_is(&node.incarnation, &life));
+		CHECK_EQ(get(&region_id, 3, &seq), GVM_ERR_LOST);
+		node_ended();
+	}
+	free(yesterday);
+	folder_remove();
+}
+
 static uint16_t view(unsigned slot, uint64_t epoch, uint64_t number, bool active)
 {
 	const struct gvm_region_view_req what = {.region = region_id, .epoch = epoch, .slot = slot, .number = number,
@@ -714,6 +744,7 @@ static const struct check_test tests[] = {
 	{"synced-answers-outlive-the-machine", synced_answers_outlive_the_machine},
 	{"space-of-old-records-comes-back", space_of_old_records_comes_back},
 	{"folder-of-another-is-refused", folder_of_another_is_refused},
+	{"older-content-makes-a-new-node", older_content_makes_a_new_node},
 	{"discard-writes-no-chunk-again", discard_writes_no_chunk_again},
 	{"views-of-slots-come-back", views_of_slots_come_back},
 	{"drained-node-is-drained-when-it-comes-back", drained_node_is_drained_when_it_comes_back},
