@@ -40,6 +40,9 @@ const char *fsstats_error(int rc)
 	case -ECONNABORTED: /* asked in the moment when it went */
 		return "the gvmfs of this mount has ended: start it again in the same place, or take the "
 		       "mount away with umount";
+	case -EACCES:
+		return "you may not: it is another user's, or its mount lets in nobody but the user who mounted it (gvmfs "
+		       "--allow-other lets others in)";
 	case -ENOENT:
 		return "there is no such file: the regions are the files below gvmfs's mount point";
 	default:

@@ -13,6 +13,8 @@ int fsstats_read(const char *path, char text[FSSTATS_TEXT]);
 int fsstats_read_fd(int fd, char text[FSSTATS_TEXT]);
 /* What such an error says to a user, and what to do about it. */
 const char *fsstats_error(int rc);
+/* Of a path that is none, to those who want a region. */
+#define FSSTATS_NO_REGION "not a region of a gvmfs mount (gvm region list shows what is one)"
 /* The value of a line, 0 if it is missing. */
 uint64_t fsstats_get(const char *text, const char *name);
 /* What a mount's nodes lend, and what they can still promise. 0 or a negative errno. */

@@ -6,10 +6,12 @@
 #include "say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdbool.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const struct command {
 	const char *name, *speaker, *about;
@@ -60,9 +62,24 @@ static int output_end(int status)
 	return status ? status : EXIT_FAILURE;
 }
 
+/* Otherwise a region would take their place, and messages go into it. What is written to a standard output that was closed is not
+ * taken for written. */
+static void std_fds_hold(void)
+{
+	bool closed = fcntl(STDOUT_FILENO, F_GETFD) < 0;
+	int fd;
+
+	gvm_std_fds_hold();
+	fd = closed ? open("/dev/null", O_RDONLY | O_CLOEXEC) : -1;
+	if (fd >= 0) {
+		dup2(fd, STDOUT_FILENO);
+		close(fd);
+	}
+}
+
 int main(int argc, char **argv)
 {
-	gvm_std_fds_hold(); /* otherwise a region would take their place, and messages go into it */
+	std_fds_hold();
 	if (argc > 1 && (!strcmp(argv[1], "--help") || !strcmp(argv[1], "-h"))) {
 		help(stdout);
 		return output_end(0);
@@ -74,6 +91,7 @@ int main(int argc, char **argv)
 	for (unsigned i = 0; argc > 1 && i < COMMANDS; i++) {
 		if (!strcmp(argv[1], commands[i].name)) {
 			say_as(commands[i].speaker);
+			argv[1] = (char *)commands[i].speaker; /* getopt's messages begin with it, too */
 			return output_end(commands[i].run(argc - 1, argv + 1));
 		}
 	}

@@ -56,7 +56,7 @@ int mounts_find_in(const char *list, const char *dir, char path[PATH_MAX],
 	mountinfo_close(&m);
 	if (dir ? !ours : !found) {
 		if (dir)
-			snprintf(err, MOUNTS_ERR_TEXT, "%s is not in a gvmfs mount", dir);
+			snprintf(err, MOUNTS_ERR_TEXT, "%s is not in a gvmfs mount (findmnt -t fuse.gvmfs lists them)", dir);
 		else
 			snprintf(err, MOUNTS_ERR_TEXT,
 				 "gvmfs is not mounted: gvmfs --nodes ADDR:PORT,... DIR");

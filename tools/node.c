@@ -195,7 +195,7 @@ int cmd_node(int argc, char **argv)
 	enum deed deed = STAT;
 	struct json_object *list = NULL;
 	uint8_t *key = NULL;
-	bool regions = false, json = false;
+	bool regions = false, json = false, removed = false;
 	int status = 0, c, rc;
 
 	optind = 1;
@@ -284,6 +284,11 @@ int cmd_node(int argc, char **argv)
 		if (several && !remove_id && deed == STAT && !list)
 			printf("node %s\n", argv[optind]);
 		rc = node_ask(argv[optind], &opts, deed, regions, remove_id, o, &said);
+		if (rc == NODE_REGION_NONE) {
+			printf("%s: has no region %s\n", argv[optind], remove_id);
+			continue;
+		}
+		removed |= remove_id && !rc;
 		status |= rc != 0;
 		if (rc && !said)
 			say("%s: %s", argv[optind], node_reason_text(rc, &reason));
@@ -293,5 +298,9 @@ int cmd_node(int argc, char **argv)
 	if (list)
 		json_show(list);
 	free(key);
+	if (remove_id && !removed && !status) {
+		say("--remove %s: no region's id begins so: gvm node --regions lists them", remove_id);
+		return 1;
+	}
 	return status;
 }

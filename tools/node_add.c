@@ -4,16 +4,19 @@
 
 #include "fsstats.h"
 #include "gvmfs/gvm_mount.h"
+#include "memnode/addr.h"
 #include "memnode/gvm_client.h"
 #include "mounts.h"
 #include "say.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/xattr.h>
 #include <time.h>
+#include <unistd.h>
 
 #define TRIES	 300 /* while the name table is brought to the nodes that were added before */
 #define PAUSE_NS 100000000l
@@ -69,7 +72,8 @@ static void even_wait(const char *root)
 
 static int add_and_say(const char *root, const char *addr, const char *rack)
 {
-	int error = add(root, addr, rack);
+	struct addr parsed;
+	int error = addr_parse(addr, &parsed) ? EINVAL : add(root, addr, rack); /* (behind a blank it would be a rack's name) */
 
 	if (!error) {
 		even_wait(root);
@@ -103,6 +107,10 @@ int node_add(const char *dir, const char *conf, char **addresses, int count)
 
 	if (root_find(dir, root))
 		return 1;
+	if (faccessat(AT_FDCWD, root, W_OK, AT_EACCESS)) {
+		say("%s: nodes are added by root, or by the user who mounted it: %s", root, strerror(errno));
+		return 1;
+	}
 	if (conf)
 		rc = gvm_cluster_load(conf, &nodes, &listed, err);
 	if (rc) {

@@ -300,7 +300,7 @@ int node_region_remove(struct gvm_conn *conn, const char *id)
 	if (!r && found)
 		r = held_remove(conn, found);
 	else if (!r)
-		printf("%s: this node has no such region\n", id);
+		r = NODE_REGION_NONE;
 	free(all.list);
 	return r;
 }

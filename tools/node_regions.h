@@ -16,5 +16,6 @@ int node_regions_json(struct gvm_conn *conn, struct json_object *list);
  * node's table, where no file of a mount bears it and no writer has it. Says what it did, or why not.
  * 0 or a negative errno. */
 int node_region_remove(struct gvm_conn *conn, const char *id);
+#define NODE_REGION_NONE 1 /* it has none whose id begins so */
 
 #endif

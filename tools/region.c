@@ -272,6 +272,6 @@ int cmd_region(int argc, char **argv)
 		return 1;
 	}
 	say("%s: %s", argv[1],
-	    rc == -ENODATA || rc == -EOPNOTSUPP ? "not a region of a gvmfs mount" : fsstats_error(rc));
+	    rc == -ENODATA || rc == -EOPNOTSUPP ? FSSTATS_NO_REGION : fsstats_error(rc));
 	return 1;
 }

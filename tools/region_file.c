@@ -38,7 +38,7 @@ static const char *why(int rc)
 		return "its mount has no key to seal it with: gvmfs --seal-key-file";
 	case -ENODATA:
 	case -EOPNOTSUPP:
-		return "not a region of a gvmfs mount";
+		return FSSTATS_NO_REGION;
 	default:
 		return fsstats_error(rc);
 	}
@@ -77,15 +77,19 @@ static bool replicas_check(const char *text)
 int region_file_create(const char *path, const char *size, const struct region_make *how)
 {
 	char folder[PATH_MAX];
+	const char *at;
 	uint64_t bytes;
 	int fd, rc = size_check(size, &bytes);
 
 	if (rc || !replicas_check(how->replicas))
 		return EXIT_USAGE;
 	snprintf(folder, sizeof(folder), "%s", path);
-	rc = fsstats_read(dirname(folder), stats);
-	if (rc)
-		return failed(path, rc);
+	at = dirname(folder);
+	rc = fsstats_read(at, stats);
+	if (rc) {
+		say("%s: %s", at, fsstats_error(rc));
+		return 1;
+	}
 	fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, REGION_MODE);
 	if (fd < 0)
 		return failed(path, -errno);
@@ -112,6 +116,10 @@ int region_file_resize(const char *path, const char *size, bool force)
 	rc = region_stat(path, &st);
 	if (rc)
 		return failed(path, rc);
+	if (fsstats_get(stats, "settled")) {
+		say("%s: its guest was settled, and what the nodes have of it is of no use: gvm region delete", path);
+		return 1;
+	}
 	if (bytes < (uint64_t)st.st_size && !force) {
 		say("%s: what is behind its first %s would be lost: --force does it", path, size);
 		return 1;

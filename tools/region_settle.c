@@ -187,7 +187,7 @@ int region_settle(const char *path, bool force)
 	pid_t client = (pid_t)fsstats_get(stats, "client_pid");
 
 	if (rc == -ENODATA || rc == -EOPNOTSUPP) {
-		say("%s: not a region of a gvmfs mount", path);
+		say("%s: " FSSTATS_NO_REGION, path);
 		return 1;
 	}
 	if (!rc && fsstats_get(stats, "settled")) {

@@ -130,11 +130,8 @@ static int connect_anywhere(const struct served *s)
 static int supervisor_connect(const struct served *s)
 {
 	const char *own = getenv("XDG_RUNTIME_DIR");
-	int fd;
+	int fd = connect_in("/run", s);
 
-	if (geteuid() && geteuid() != s->owner)
-		return -EACCES;
-	fd = connect_in("/run", s);
 	if (fd < 0 && own)
 		fd = connect_in(own, s);
 	if (fd < 0 && !geteuid())
@@ -203,7 +200,11 @@ static int upgrade(const char *mount, const char *to)
 	int program, fd, rc = served_look(mount, &served);
 
 	if (rc) {
-		say("%s: %s", mount, rc == -ENODEV ? "this is not in a gvmfs mount" : strerror(-rc));
+		say("%s: %s", mount, rc == -ENODEV ? "this is not in a gvmfs mount (findmnt -t fuse.gvmfs lists them)" : strerror(-rc));
+		return 1;
+	}
+	if (geteuid() && geteuid() != served.owner) {
+		say("%s: only root, or the user who mounted it (%u), may upgrade it", mount, served.owner);
 		return 1;
 	}
 	if (!to && !program_default(path)) {
@@ -217,11 +218,8 @@ static int upgrade(const char *mount, const char *to)
 	}
 	fd = supervisor_connect(&served);
 	if (fd < 0) {
-		if (fd == -EACCES)
-			say("%s: only root, or the user who mounted it (%u), may upgrade it", mount, served.owner);
-		else
-			say("%s: its gvmfs cannot be asked: it has ended, or was started %s, or runs elsewhere (%s)", mount,
-			    served.owner ? "without XDG_RUNTIME_DIR" : "before it had a socket for that", strerror(-fd));
+		say("%s: its gvmfs cannot be asked: it has ended, or was started %s, or runs elsewhere (%s)", mount,
+		    served.owner ? "without XDG_RUNTIME_DIR" : "before it had a socket for that", strerror(-fd));
 		close(program);
 		return 1;
 	}

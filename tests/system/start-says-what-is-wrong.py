@@ -1,10 +1,12 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a start cannot use it names, in one true sentence, with status 1: keys, nodes, the mount point,
-options of mount(8), /dev/fuse, privileges. The node and the tools say the same of keys."""
+options of mount(8), /dev/fuse, privileges. The node and the tools say the same of keys. Each subcommand of gvm says what is wrong with what
+it was given, to root and to others."""
 
 import os
 import re
+import shutil
 import stat
 
 import lab
@@ -107,9 +109,76 @@ def privileges(l, node, path):
     says(l, "cannot be mounted: .*user_allow_other", *as_user(l, [node], path, "--allow-other"))
 
 
+def wrong(l, address, mount, region, file, none):
+    """(status, what it says, command line) of gvm: also as a user without rights, where there is a second saying."""
+    size, no_mount, no_region = "not a size", "neither a gvmfs mount nor a region in one", "not a region of a gvmfs mount"
+    rows = [(2, "gvm %s: unrecognized option '--bogus'" % name, name, "--bogus") for name in
+            "run status top stat region attach upgrade map node dsm inspect metrics doctor bench".split()]
+    rows += [(1, "there is no such file|No such file", *words) for words in (
+        ("status", none), ("stat", none), ("stat", "--json", none), ("map", none), ("upgrade", none), ("inspect", none),
+        ("region", "list", none), ("region", "list", "--json", none), ("region", "settle", none), ("region", "take", none),
+        ("region", "local", none, "1M"), ("region", "delete", none), ("region", "resize", none, "1M"), ("node", "list", none),
+        ("node", "add", none, address), ("metrics", "--mount", none), ("upgrade", "--to", none, mount),
+        ("map", "--svg", none + "/x", region), ("inspect", "--snapshot", none + "/x", region))]
+    rows += [(1, no_mount + ".*findmnt", *words, file) for words in (("status",), ("stat", "--json"), ("region", "list"))]
+    rows += [(1, "not in a gvmfs mount .*findmnt", *words) for words in (("node", "list", file), ("upgrade", file),
+                                                                         ("node", "add", file, address))]
+    rows += [(1, no_region, *words) for words in (("map", file), ("region", "settle", file), ("region", "delete", file),
+                                                  ("region", "local", file), ("region", "local", mount, "1M"))]
+    rows += [(1, no_mount, "region", "create", os.path.join(l.folder, "x"), "1M")]
+    for number in ("0", "1Z", "1.5", "99999999999999999999", ""):
+        rows += [(2, size, "region", "create", mount + "/new", number), (2, "neither a size", "region", "local", region, number),
+                 (2, size, "attach", "--local", number, "1"), (2, "not a number from 1", "top", "--batch", number if number != "0" else "-1")]
+    rows += [(2, "not 1, 2 or 3", "region", "create", "--replicas", "4", mount + "/new", "1M"),
+             (2, "not a number from 2 to", "bench", "--replicas", "2x"), (2, "not a number from 1 to", "bench", "--rounds", "3x"),
+             (2, "not a number", "inspect", "--phys", "-1", region), (2, "no guest has so many", "inspect", "--cpu", "4294967296", region),
+             (2, "not the number of a process", "attach", "x"), (2, "not the number of a process", "attach", "0"),
+             (2, "has no folders proc and sys", "doctor", "--root", none),
+             (1, "not an ADDRESS:PORT", "node", "1.2.3"), (1, "not an ADDRESS:PORT", "node", "add", mount, "a b"),
+             (1, "an ADDRESS:PORT of this host", "metrics", "--listen", "nope"), (1, "beyond this host's", "metrics", "--listen", "0.0.0.0:1"),
+             (1, "no region's id begins so: gvm node --regions", "node", "--remove", "00000000", address),
+             (1, "it is not on the fast path", "region", "settle", region),
+             (1, "modprobe giantvm_kvm|not joined|Permission", "dsm", "status", "x"), (2, "unknown command", "dsm", "x"),
+             (2, "--local SIZE is needed", "run", "--", "true"), (2, "must be auto", "run", "--mode", "x", "--", "true")]
+    others = [("lets in nobody but|Permission denied", *words) for words in (
+        ("stat", region), ("region", "list", mount), ("region", "local", region, "1M"), ("region", "delete", region), ("map", region),
+        ("region", "create", mount + "/new", "1M"), ("inspect", region))]
+    others += [("added by root, or by the user", "node", "add", mount, address), ("only root, or the user who mounted it", "upgrade", mount),
+               ("only root can attach it", "attach", os.getpid())]
+    return rows, others
+
+
+SHOWS = (("--help",), ("--version",), ("run", "--help"), ("status",), ("doctor", "--root"), ("region", "list"), ("node", "list"), ("stat", "--json"),
+         ("metrics", "--mount"))
+
+
+def commands(l, node, path):
+    """Each says in a sentence what is wrong, and ends with a status; none hangs, and none takes a full disk for success."""
+    gvmfs = l.start("gvmfs", *command([node], path, "-f", "--no-seal"))
+    lab.wait_for("it is mounted", lambda: os.path.ismount(path))
+    region, file, own = os.path.join(path, "ram"), key_file(l, "no-region", "x"), l.path("gvm")
+    l.run(program("gvm"), "region", "create", region, "1M")
+    rows, others = wrong(l, node.address, path, region, file, l.path("none"))
+    for status, pattern, *words in rows:
+        says(l, pattern, program("gvm"), *words, status=status, lines=None)
+    shutil.copy(program("gvm"), own)
+    os.chmod(l.folder, 0o755)
+    for pattern, *words in others:
+        says(l, pattern, "setpriv", "--reuid", USER, "--regid", USER, "--clear-groups", own, *words, lines=None)
+    expect(os.path.getsize(region) == 1 << 20 and os.listdir(path) == ["ram"], "changed: %s", os.listdir(path))
+    for words in SHOWS:
+        about = () if words[0].startswith("--") or "--help" in words else ("/",) if words[0] == "doctor" else (path,)
+        for to in ("/dev/full", "&-"):
+            says(l, "cannot write to standard output", "sh", "-c", '"$@" >%s' % to, "sh", program("gvm"), *words, *about, lines=None)
+    l.run(program("gvm"), "region", "delete", region)
+    l.run("umount", path)
+    gvmfs.succeed(20)
+
+
 def test(l):
     node = Node(l, "64M")
     path = folder(l, "place")
+    commands(l, node, path)
     keys(l, node, path)
     places(l, node, path)
     options(l, node, path)

@@ -255,13 +255,17 @@ int cmd_attach(int argc, char **argv)
 		if (c != 'l')
 			return EXIT_USAGE;
 		if (size_parse_option(optarg, &local_bytes) || !local_bytes) {
-			say("--local %s: not a size", optarg);
+			say("--local %s: not a size (512M, 8G)", optarg);
 			return EXIT_USAGE;
 		}
 	}
-	pid = argc - optind == 1 ? strtol(argv[optind], &end, 10) : 0;
-	if (pid <= 0 || pid > INT_MAX || *end) {
+	if (argc - optind != 1) {
 		fputs(help_text, stderr);
+		return EXIT_USAGE;
+	}
+	pid = strtol(argv[optind], &end, 10);
+	if (pid <= 0 || pid > INT_MAX || *end) {
+		say("%s: not the number of a process (pidof qemu-system-x86_64 tells it)", argv[optind]);
 		return EXIT_USAGE;
 	}
 	return attach_all((pid_t)pid, local_bytes, check);

@@ -14,9 +14,11 @@
 #include "tools/say.h"
 
 #include <getopt.h>
+#include <limits.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <unistd.h>
 
 static const char help_text[] =
 	"usage: gvm doctor [OPTION ...] [ADDRESS[:PORT] ...]\n"
@@ -135,6 +137,15 @@ static int examine(struct examination *x, struct gvm_conn_opts *opts, const char
 	return x->failed;
 }
 
+static bool is_host(const char *root)
+{
+	char proc[PATH_MAX], sys[PATH_MAX];
+
+	snprintf(proc, sizeof(proc), "%s/proc", root);
+	snprintf(sys, sizeof(sys), "%s/sys", root);
+	return !access(proc, F_OK) && !access(sys, F_OK);
+}
+
 int cmd_doctor(int argc, char **argv)
 {
 	static const struct option longs[] = {{"fix", no_argument, NULL, 'f'},
@@ -177,6 +188,10 @@ int cmd_doctor(int argc, char **argv)
 	}
 	if (opts.tls && !key_path) {
 		say("--tls needs --key FILE");
+		return EXIT_USAGE;
+	}
+	if (*x.root && !is_host(x.root)) {
+		say("--root %s: it has no folders proc and sys, copied from a host", x.root);
 		return EXIT_USAGE;
 	}
 	status = examine(&x, &opts, key_path, argv + optind, argc - optind);

@@ -60,7 +60,7 @@ static int tcp_open(const char *where)
 	int fd, rc = addr_parse(where, &addr);
 
 	if (!rc && !addr_is_local(&addr))
-		rc = -EXDEV;
+		rc = addr.numeric || !addr_resolve(&addr, &to, &bytes, &why) ? -EXDEV : -EINVAL;
 	if (!rc)
 		rc = addr_resolve(&addr, &to, &bytes, &why);
 	if (rc)
@@ -202,7 +202,7 @@ static int where_open(const char *where)
 		say("--listen %s: %s", where,
 		    fd == -EXDEV ? "beyond this host's loopback, where anybody could read it: put a proxy that asks for a "
 				    "password in front" :
-		    fd == -EINVAL ? "neither unix:PATH nor an ADDRESS:PORT" :
+		    fd == -EINVAL ? "neither unix:PATH nor an ADDRESS:PORT of this host (127.0.0.1:9477)" :
 				    strerror(-fd));
 	return fd;
 }
