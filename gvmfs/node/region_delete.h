@@ -8,7 +8,8 @@
 #define REGION_UNDO_NS 1000000000ull /* to undo a create that failed, while its caller waits */
 
 void region_job_delete(struct job *job, struct pool *pool);
-/* The same within a time, for what is just being made. 0; -EAGAIN: a node that does not answer keeps its part. */
+/* The same within a time, for what is just being made. 0; -EAGAIN: a node keeps its part that may be
+ * deleted later: it does not answer, or has a writer. */
 int region_delete_all(struct region_job *rj, struct pool *pool, uint64_t within_ns);
 /* Deletes the parts on nodes first..first+count-1, all at once; done[i]: 0 or a negative errno. */
 void region_parts_delete(struct pool *pool, const struct region_job *rj, unsigned first, unsigned count, uint64_t within_ns,
