@@ -576,7 +576,7 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 	else if (up && (!n->silent_ns ||
 			(now_ns - n->silent_ns >= RETURN_NS && gvm_conn_received(conn) != n->silent_received)))
 		node_set_bad(r, node, false);
-	if (n->bad && (n->gone || r->left || now_ns - n->bad_ns >= ABSENT_NS))
+	if (n->bad && (n->gone || r->left || now_ns >= n->bad_ns + ABSENT_NS))
 		node_leave_out(r, node);
 }
 
