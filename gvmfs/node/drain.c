@@ -591,7 +591,7 @@ static bool joins_are_over(struct drain *d, uint64_t now_ns)
 		d->lacking = lacking;
 		d->state_ns = now_ns;
 	}
-	return !lacking || now_ns - d->state_ns >= JOINS_NS;
+	return !lacking || now_ns >= d->state_ns + JOINS_NS;
 }
 
 /* Why the move has to end; NULL: it need not. */
@@ -609,7 +609,7 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "the node fails";
 	if (d->balance && is_told(r->w, r->inode, (unsigned)to))
 		return "the node that copies move to is drained";
-	if (d->balance && d->state == JOINS && now_ns - d->state_ns >= JOINS_NS)
+	if (d->balance && d->state == JOINS && now_ns >= d->state_ns + JOINS_NS)
 		return "a view does not change";
 	if (!d->balance && !r->node[from].bad && !r->node[from].down_ns && !is_told(r->w, r->inode, (unsigned)from))
 		return "it is not to be drained any more";
@@ -621,7 +621,7 @@ static const char *end_reason(const struct drain *d, uint64_t now_ns)
 		return "no majority of the nodes answers about names";
 	if (d->state == COPIES && d->rounds >= ROUNDS_MAX)
 		return "it is written to faster than --repair-rate lets copies be made";
-	if (is_single(r) && d->state != COPIES && now_ns - d->state_ns >= HOLDS_NS)
+	if (is_single(r) && d->state != COPIES && now_ns >= d->state_ns + HOLDS_NS)
 		return "writes would have been held for too long";
 	return NULL;
 }

@@ -72,7 +72,7 @@ static void regions_look(struct worker *w, uint64_t now_ns)
 
 		w->replicas_next = LIST_NEXT(r, entry);
 		/* A worker that has just started is not connected to any node yet. */
-		if (alone && now_ns - r->began_ns >= REPLICA_PATIENCE_NS)
+		if (alone && now_ns >= r->began_ns + REPLICA_PATIENCE_NS)
 			r->alone_ns = now_ns;
 		if (!replicas_end_waits(w, r))
 			replicas_look(r, now_ns);

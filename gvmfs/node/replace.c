@@ -63,7 +63,7 @@ static bool is_useless(const struct replicas *r, unsigned node, uint64_t now_ns)
 {
 	const struct replica_node *n = &r->node[node];
 
-	return n->gone || now_ns - n->useful_ns >= r->w->opts->repair_after_s * 1000000000ull;
+	return n->gone || now_ns >= n->useful_ns + r->w->opts->repair_after_s * 1000000000ull;
 }
 
 /* Replicas of the slot that need another node, as bits. */

@@ -574,7 +574,7 @@ static void node_look(struct replicas *r, unsigned node, uint64_t now_ns)
 		 (!r->alone_ns || now_ns - r->alone_ns >= REJOIN_NS))
 		node_set_bad(r, node, true);
 	else if (up && (!n->silent_ns ||
-			(now_ns - n->silent_ns >= RETURN_NS && gvm_conn_received(conn) != n->silent_received)))
+			(now_ns >= n->silent_ns + RETURN_NS && gvm_conn_received(conn) != n->silent_received)))
 		node_set_bad(r, node, false);
 	if (n->bad && (n->gone || r->left || now_ns >= n->bad_ns + ABSENT_NS))
 		node_leave_out(r, node);
