@@ -126,6 +126,9 @@ static void readable_print(const char *path, const char *t)
 	else if (GET(waiting_chunks))
 		line("waits", "%llu chunks, for room in the budget or for earlier requests", LLU(waiting_chunks));
 	waits_print(path);
+	if (GET(slots_absent))
+		line("copies", "ABSENT: of %.0f %% of the chunks no node answers that has one: what needs them waits",
+		     100 * ratio(GET(slots_absent), GET(slots)));
 	if (GET(slots_degraded))
 		line("copies", "DEGRADED: of %.0f %% of the chunks there are fewer than %llu; %llu chunks are to be copied",
 		     100 * ratio(GET(slots_degraded), GET(slots)), LLU(replicas), LLU(repair_chunks));

@@ -38,9 +38,10 @@ static size_t print_copies(struct inode *inode, char *buf, size_t size)
 	if (!inode->replicas)
 		return 0;
 	return (size_t)snprintf(buf, size,
-				"replicas %u\nslots %u\nslots_degraded %u\nslots_unanswered %u\nrepair_chunks %llu\n"
+				"replicas %u\nslots %u\nslots_degraded %u\nslots_unanswered %u\nslots_absent %u\nrepair_chunks %llu\n"
 				"drain_chunks %llu\n",
 				rec->replicas, rec->slot_count, replicas_degraded(inode), replicas_unanswered(inode),
+				replicas_absent(inode),
 				(unsigned long long)replicas_repair_left(inode),
 				(unsigned long long)replicas_drain_left(inode));
 }

@@ -326,6 +326,30 @@ unsigned replicas_unanswered(const struct inode *inode)
 	return n;
 }
 
+/* (A node that began anew has none: that is said where it is read.) */
+static bool slot_is_absent(const struct replicas *r, unsigned slot)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	uint8_t members = view_word_members(r->slot[slot].word);
+	bool has = false;
+
+	if (members & (uint8_t)~r->slot[slot].bad)
+		return false;
+	for (unsigned i = 0; i < record_places(rec); i++)
+		has |= members >> i & 1 && !r->node[rec->slots[slot].node[i]].gone;
+	return has;
+}
+
+unsigned replicas_absent(const struct inode *inode)
+{
+	const struct replicas *r = inode->replicas;
+	unsigned n = 0;
+
+	for (unsigned s = 0; r && s < inode->disk->rec.slot_count; s++)
+		n += slot_is_absent(r, s);
+	return n;
+}
+
 uint64_t replicas_repair_left(const struct inode *inode)
 {
 	return inode->replicas ? repair_left(inode->replicas) : 0;
@@ -350,6 +374,22 @@ static void degraded_say(struct replicas *r, uint64_t now_ns)
 	else
 		log_info(rec->name, "all of its chunks have %u copies again", rec->replicas);
 	r->degraded = n;
+}
+
+static void absent_say(struct replicas *r, uint64_t now_ns)
+{
+	const struct record *rec = &r->inode->disk->rec;
+	unsigned n = rec->replicas > 1 ? replicas_absent(r->inode) : 0;
+
+	if (n == r->absent || (n && r->absent && now_ns < r->absent_ns + DEGRADED_NS))
+		return;
+	r->absent_ns = now_ns;
+	if (n)
+		log_warning(rec->name, "ABSENT: of %u/%u of its chunks no node answers that has a copy: what needs them waits for one",
+			    n, rec->slot_count);
+	else
+		log_info(rec->name, "of all of its chunks a node answers that has a copy");
+	r->absent = n;
 }
 
 /* Whether writes to the slot are held: none may begin. */
@@ -721,6 +761,7 @@ void replicas_look(struct replicas *r, uint64_t now_ns)
 	for (unsigned s = 0; s < r->inode->disk->rec.slot_count; s++)
 		replicas_turn(r, s);
 	degraded_say(r, now_ns);
+	absent_say(r, now_ns);
 	repair_look(r, now_ns);
 	drain_look(r, now_ns);
 	surplus_look(r, now_ns);

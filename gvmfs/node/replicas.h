@@ -78,6 +78,8 @@ bool replicas_end_waits(struct worker *w, struct replicas *r);
 unsigned replicas_degraded(const struct inode *inode);
 /* How many of its slots have a member that does not answer now, or that restarted without its memory. */
 unsigned replicas_unanswered(const struct inode *inode);
+/* Of how many of its slots no member answers, while one of them may have what was written: what needs them waits. */
+unsigned replicas_absent(const struct inode *inode);
 /* Chunks still to be copied, as far as is known: by the repair in progress, and by the move from a drained node. */
 uint64_t replicas_repair_left(const struct inode *inode);
 uint64_t replicas_drain_left(const struct inode *inode);

@@ -36,6 +36,8 @@ struct replicas {
 	struct replicas *mover_next, **mover_back; /* in w->movers; mover_back NULL: it is not in it */
 	unsigned degraded;    /* slots with fewer members than replicas, as last logged */
 	uint64_t degraded_ns; /* when that was logged */
+	unsigned absent;      /* the same of slots of which no member answers */
+	uint64_t absent_ns;
 	bool closing;  /* the region is detached: the next tick frees this, and ends flushes that wait for a view */
 	void (*left)(void *arg); /* to be called once replicas_leave() is done; NULL: it is not under way */
 	void *left_arg;

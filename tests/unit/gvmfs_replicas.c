@@ -482,6 +482,22 @@ static void no_view_changes_while_nothing_is_written(void)
 	CHECK_EQ(call_count, 3); /* slots 0, 1, 3: of each the other one */
 }
 
+/* What needs it waits, and that shows. */
+static void a_slot_of_which_no_node_answers_is_told_of(void)
+{
+	setup();
+	conns[0].state = conns[1].state = GVM_CONN_CONNECTING;
+	tick(400);
+	CHECK_EQ(replicas_absent(&inode), 0);
+	tick(300);
+	CHECK_EQ(replicas_absent(&inode), 2);
+	CHECK_EQ(inode.replicas->absent, 2);
+	conns[1].state = GVM_CONN_UP;
+	tick(2000);
+	CHECK_EQ(replicas_absent(&inode), 0);
+	CHECK_EQ(inode.replicas->absent, 0);
+}
+
 /* A view without it was on its way when it came back, so one with it is proposed; and it has begun anew. */
 static void a_node_that_refuses_a_view_is_not_asked_again_at_once(void)
 {
@@ -949,6 +965,7 @@ static const struct check_test tests[] = {
 	{"closed-regions-are-freed-in-pieces", closed_regions_are_freed_in_pieces},
 	{"a-write-goes-on-without-a-silent-node", a_write_goes_on_without_a_silent_node},
 	{"a-node-that-is-away-may-have-a-good-copy", a_node_that_is_away_may_have_a_good_copy},
+	{"a-slot-of-which-no-node-answers-is-told-of", a_slot_of_which_no_node_answers_is_told_of},
 	{"no-view-changes-while-nothing-is-written", no_view_changes_while_nothing_is_written},
 	{"a-node-that-refuses-a-view-is-not-asked-again-at-once", a_node_that_refuses_a_view_is_not_asked_again_at_once},
 	{"a-bad-node-that-takes-what-the-other-lost-is-bad-no-more", a_bad_node_that_takes_what_the_other_lost_is_bad_no_more},

@@ -115,6 +115,8 @@ const struct metrics_family metrics_families[] = {
 	{REGION, "slots_degraded", "slots_degraded", METRICS_GAUGE, "Slots of the region with too few copies"},
 	{REGION, "slots_unanswered", "slots_unanswered", METRICS_GAUGE,
 	 "Slots of the region with a copy on a node that does not answer"},
+	{REGION, "slots_absent", "slots_absent", METRICS_GAUGE,
+	 "Slots of the region of which no node answers that has a copy"},
 	{REGION, "repair_chunks", "repair_chunks", METRICS_GAUGE,
 	 "Chunks that are to be copied since copies lack"},
 	{REGION, "drain_chunks", "drain_chunks", METRICS_GAUGE,
