@@ -8,6 +8,9 @@
 
 struct cluster cluster;
 
+/* The name table's record, by which a host attaches the region when this one is lost: the journal's, or the one before. */
+static struct record named;
+
 struct gvm_id life_new(unsigned node)
 {
 	cluster.node_of[(uint8_t)++cluster.lives] = (uint8_t)node;
@@ -193,6 +196,7 @@ void record_is_out(void)
 	for (unsigned s = 0; s < SLOTS; s++)
 		for (unsigned i = 0; i < cluster.nodes; i++)
 			cluster.named[s][i] |= slot_replica(s, i) >= 0;
+	named = *worker_record();
 }
 
 /* (A record is not as old as to tell of a part that the node had before.) */
@@ -470,6 +474,62 @@ static const char *readers_look(uint64_t c)
 	return NULL;
 }
 
+/* The members of a view as a node has recorded it, as replicas of the slot: as region_views.c finds them. */
+static uint8_t recorded_members(const struct record *rec, unsigned slot, const struct node_view *view)
+{
+	uint8_t members = 0;
+
+	for (unsigned i = 0; i < GVM_REPLICAS_MAX; i++) {
+		int entry = gvm_id_is_none(&view->member[i]) ? -2 : record_node_find(rec, &view->member[i]);
+		int replica = entry < 0 ? -1 : record_replica_of(rec, slot, (unsigned)entry);
+
+		if (entry != -2)
+			members |= (uint8_t)(replica < 0 ? VIEW_STRANGER : 1u << replica);
+	}
+	return members;
+}
+
+/* One of the members has what was acknowledged of each of the slot's chunks. */
+static bool members_have_all(const struct node *of[VIEW_REPLICAS], unsigned slot, uint8_t members)
+{
+	for (uint64_t c = slot; c < W_CHUNKS; c += SLOTS) {
+		bool has = !(world.index[c] & GVM_VERSION_MASK);
+
+		for (unsigned n = 0; n < VIEW_REPLICAS; n++)
+			has |= members >> n & 1 && (of[n]->copy[c].version & GVM_VERSION_MASK) >= (world.index[c] & GVM_VERSION_MASK);
+		if (!has)
+			return false;
+	}
+	return true;
+}
+
+/* This host is lost, with its journal, and whichever nodes answer to the next one: that finds what was acknowledged, or refuses. */
+static const char *host_lost_look(const struct record *rec, unsigned slot)
+{
+	const struct node *of[VIEW_REPLICAS] = { NULL };
+	struct view_seen seen[VIEW_REPLICAS] = { { 0 } };
+	uint8_t filled = record_filled(rec, slot), there = 0, members;
+
+	for (unsigned n = 0; n < record_places(rec); n++) {
+		const struct gvm_id *id = filled >> n & 1 ? &rec->nodes[rec->slots[slot].node[n]].incarnation : NULL;
+		const struct node *node = id ? &cluster.node[node_by_id(id)] : NULL;
+
+		if (!node || !gvm_id_equal(id, &node->id) || node->renewed)
+			continue;
+		there |= (uint8_t)(1u << n);
+		of[n] = node;
+		seen[n].active = (struct view){ node->active[slot].number, recorded_members(rec, slot, &node->active[slot]) };
+		seen[n].proposed = (struct view){ node->proposed[slot].number, recorded_members(rec, slot, &node->proposed[slot]) };
+	}
+	for (uint8_t answers = there; answers; answers = (uint8_t)(answers - 1) & there) {
+		for (unsigned n = 0; n < VIEW_REPLICAS; n++)
+			seen[n].answers = answers >> n & 1;
+		if (!view_choose(seen, filled, record_first(rec, slot), &members) && !members_have_all(of, slot, members))
+			return "a host that attaches the region when this one is lost finds less than was acknowledged";
+	}
+	return NULL;
+}
+
 /* A view has come to have fewer members than there should be, though all answer, and have for as long as it took. */
 static bool view_shrinks(unsigned slot)
 {
@@ -523,6 +583,12 @@ const char *nodes_check(void)
 	for (unsigned s = 0; s < SLOTS; s++)
 		if (view_shrinks(s))
 			return "a copy is given up before there is another";
+	for (unsigned s = 0; s < SLOTS && !wrong && cluster.copies > 1; s++) {
+		wrong = host_lost_look(worker_record(), s);
+		wrong = wrong ? wrong : host_lost_look(&named, s);
+	}
+	if (wrong)
+		return wrong;
 	cluster.untold = (cluster.untold || !worker_settles()) && !worker_has_told();
 	for (uint64_t c = 0; c < W_CHUNKS && !wrong && cluster.copies == 1; c++)
 		wrong = readers_look(c);

@@ -21,6 +21,8 @@
  *
  *	- one version of a chunk is the same bytes on all nodes, and sealed once;
  *	- every member of a view has what was acknowledged, but where its copy is rotten, or it began anew;
+ *	- whichever nodes answer to a host that attaches the region after the loss of this one and of its journal: by what they have
+ *	  recorded of the views it finds all that was acknowledged, or refuses (views.h);
  *	- no view comes to have fewer members than there are copies while all answer: a move takes no copy away before there is another;
  *	- with one copy, a reader whose record is old finds nothing where a slot has moved away from, rather than what is old; and
  *	  one whose record is new finds it;
