@@ -286,10 +286,32 @@ static void weights_cap(const struct record *r, uint64_t *weight)
 		}
 }
 
+/* In how many slots two nodes are so far. */
+struct pairs {
+	uint16_t of[RECORD_NODES_MAX][RECORD_NODES_MAX];
+};
+
+static unsigned pairs_with(const struct pairs *pairs, const struct record_slot *slot, unsigned count, unsigned node)
+{
+	unsigned sum = 0;
+
+	for (unsigned n = 0; n < count; n++)
+		sum += pairs->of[slot->node[n]][node];
+	return sum;
+}
+
+static void pairs_note(struct pairs *pairs, const struct record_slot *slot, unsigned count)
+{
+	for (unsigned n = 0; n < count; n++)
+		for (unsigned k = 0; k < count; k++)
+			pairs->of[slot->node[n]][slot->node[k]] += n != k;
+}
+
 int record_place(struct record *r, const uint64_t *room, const unsigned *rack)
 {
 	__int128 credit[RECORD_NODES_MAX] = { 0 }, total;
 	uint64_t weight[RECORD_NODES_MAX];
+	struct pairs pairs = { 0 };
 
 	memcpy(weight, room, r->node_count * sizeof(*weight));
 	weights_cap(r, weight);
@@ -305,13 +327,16 @@ int record_place(struct record *r, const uint64_t *room, const unsigned *rack)
 
 			for (unsigned i = 0; i < r->node_count; i++)
 				if (room[i] && may_place(slot, n, i, rack) &&
-				    (best == r->node_count || credit[i] > credit[best]))
+				    (best == r->node_count || credit[i] > credit[best] ||
+				     (credit[i] == credit[best] &&
+				      pairs_with(&pairs, slot, n, i) < pairs_with(&pairs, slot, n, best))))
 					best = i;
 			if (best == r->node_count)
 				return -ENOSPC;
 			credit[best] -= total;
 			slot->node[n] = (uint16_t)best;
 		}
+		pairs_note(&pairs, slot, r->replicas);
 	}
 	return 0;
 }
