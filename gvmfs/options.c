@@ -4,6 +4,7 @@
 
 #include "addr.h"
 #include "gvm_client.h"
+#include "node/shares.h"
 #include "place.h"
 #include "state/record.h"
 #include "state/sealing.h"
@@ -37,6 +38,9 @@ static const char usage_text[] =
 	"                        away for so long (default 30)\n"
 	"      --repair-rate MB  copy so many MB a second to nodes that lack copies\n"
 	"                        (default 100)\n"
+	"      --repair-reserve PERCENT  give new regions no more than leaves so much of\n"
+	"                        each node for copies that are made anew (default, with\n"
+	"                        replicas: as much as the loss of one node needs)\n"
 	"      --no-balance      leave what is on a full node there, also if another is\n"
 	"                        much emptier\n"
 	"      --scrub-rate MB   have the nodes look at so many MB a second of what they\n"
@@ -66,7 +70,7 @@ static const char usage_text[] =
 
 enum {
 	OPT_NODES = 256, OPT_CONF, OPT_KEY, OPT_TLS, OPT_SEAL, OPT_NO_SEAL, OPT_SEAL_KEY, OPT_TIMEOUT, OPT_LEASE,
-	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_NO_BALANCE, OPT_NO_REPLAY, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
+	OPT_REPLICAS, OPT_REPAIR_AFTER, OPT_REPAIR_RATE, OPT_REPAIR_RESERVE, OPT_NO_BALANCE, OPT_NO_REPLAY, OPT_SCRUB_RATE, OPT_FORCE, OPT_UNLINKED_LEASE,
 	OPT_ALLOW_OTHER, OPT_WRITERS, OPT_COMPRESS,
 	OPT_NO_NETWORK, OPT_TURNS, OPT_HELP, OPT_VERSION, OPT_WILL
 };
@@ -84,6 +88,7 @@ static const struct option long_options[] = {
 	{ "replicas", required_argument, NULL, OPT_REPLICAS },
 	{ "repair-after", required_argument, NULL, OPT_REPAIR_AFTER },
 	{ "repair-rate", required_argument, NULL, OPT_REPAIR_RATE },
+	{ "repair-reserve", required_argument, NULL, OPT_REPAIR_RESERVE },
 	{ "no-balance", no_argument, NULL, OPT_NO_BALANCE },
 	{ "no-replay", no_argument, NULL, OPT_NO_REPLAY },
 	{ "scrub-rate", required_argument, NULL, OPT_SCRUB_RATE },
@@ -290,6 +295,8 @@ static int set_option(struct options *opts, int c, char *value)
 		return set_number("repair-after", value, 1, 86400, &opts->repair_after_s);
 	case OPT_REPAIR_RATE:
 		return set_number("repair-rate", value, 1, 100000, &opts->repair_rate);
+	case OPT_REPAIR_RESERVE:
+		return set_number("repair-reserve", value, 0, 90, &opts->repair_reserve);
 	case OPT_NO_BALANCE:
 		opts->no_balance = true;
 		return 0;
@@ -399,7 +406,8 @@ int options_parse(struct options *opts, int argc, char **argv, bool *quit)
 {
 	int c, r = 0;
 
-	*opts = (struct options){ .will = -1, .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100, .scrub_rate = 4,
+	*opts = (struct options){ .will = -1, .writers = 2, .replicas = 1, .repair_after_s = 30, .repair_rate = 100,
+				  .repair_reserve = SHARES_KEEP, .scrub_rate = 4,
 				  .lease_s = 10, .unlinked_lease_s = 86400 };
 	*quit = false;
 	while (!r && (c = getopt_long(argc, argv, "fo:", long_options, NULL)) != -1) {

@@ -46,6 +46,7 @@ struct options {
 	unsigned replicas;  /* of each slot of a region that is made here */
 	unsigned repair_after_s; /* a node that is of no use for so long is done without */
 	unsigned repair_rate; /* MB/s of copies that are made anew */
+	unsigned repair_reserve; /* percent of each node that is kept for these; SHARES_KEEP: as much as it takes */
 	unsigned scrub_rate; /* MB/s of copies that nodes look at; 0: none */
 	unsigned writers;   /* write-back threads */
 	enum options_compress compress;

@@ -55,7 +55,7 @@ uint64_t fsstats_get(const char *text, const char *name)
 	return text_number(text, name);
 }
 
-int fsstats_room(const char *path, uint64_t *lent_bytes, uint64_t *free_bytes)
+int fsstats_room(const char *path, uint64_t *lent_bytes, uint64_t *free_bytes, uint64_t *kept_bytes)
 {
 	struct statvfs v;
 
@@ -63,6 +63,8 @@ int fsstats_room(const char *path, uint64_t *lent_bytes, uint64_t *free_bytes)
 		return -errno;
 	*lent_bytes = (uint64_t)v.f_blocks * v.f_frsize;
 	*free_bytes = (uint64_t)v.f_bavail * v.f_frsize;
+	if (kept_bytes)
+		*kept_bytes = (uint64_t)(v.f_bfree - v.f_bavail) * v.f_frsize;
 	return 0;
 }
 

@@ -17,8 +17,9 @@ const char *fsstats_error(int rc);
 #define FSSTATS_NO_REGION "not a region of a gvmfs mount (gvm region list shows what is one)"
 /* The value of a line, 0 if it is missing. */
 uint64_t fsstats_get(const char *text, const char *name);
-/* What a mount's nodes lend, and what they can still promise. 0 or a negative errno. */
-int fsstats_room(const char *path, uint64_t *lent_bytes, uint64_t *free_bytes);
+/* What a mount's nodes lend, what they can still promise, and what they keep beside that for copies that are made anew
+ * (NULL: of no interest). 0 or a negative errno. */
+int fsstats_room(const char *path, uint64_t *lent_bytes, uint64_t *free_bytes, uint64_t *kept_bytes);
 /* How often so far what is on this host was not enough: chunks fetched, for an access or ahead of one, and faults that
  * waited for room. */
 uint64_t fsstats_misses(const char *text);

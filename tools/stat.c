@@ -45,15 +45,16 @@ static double ratio(uint64_t part, uint64_t whole)
 /* What the nodes hold: of a mount the nodes' room, of a region its blocks. */
 static void storage_print(const char *path)
 {
-	char a[SIZE_TEXT], b[SIZE_TEXT];
-	uint64_t lent, room;
+	char a[SIZE_TEXT], b[SIZE_TEXT], c[SIZE_TEXT];
+	uint64_t lent, room, kept;
 	struct stat st;
 
 	if (stat(path, &st))
 		return;
 	if (S_ISDIR(st.st_mode)) {
-		if (!fsstats_room(path, &lent, &room))
-			line("nodes", "%s lent, %s free", size_text(lent, a), size_text(room, b));
+		if (!fsstats_room(path, &lent, &room, &kept))
+			line("nodes", "%s lent, %s free%s%s%s", size_text(lent, a), size_text(room, b), kept ? ", " : "",
+			     kept ? size_text(kept, c) : "", kept ? " kept for copies that are made anew" : "");
 		return;
 	}
 	line("size", "%s, %s of it held by the nodes", size_text((uint64_t)st.st_size, a),
@@ -155,16 +156,17 @@ static struct json_object *stat_json(const char *path, const char *text)
 {
 	struct json_object *o = json_object_new_object();
 	struct waits waits;
-	uint64_t lent, room;
+	uint64_t lent, room, kept;
 	struct stat st;
 
 	json_text(o, "path", path);
 	if (!stat(path, &st) && S_ISREG(st.st_mode)) {
 		json_number(o, "size_bytes", (uint64_t)st.st_size);
 		json_number(o, "held_bytes", (uint64_t)st.st_blocks * 512);
-	} else if (!fsstats_room(path, &lent, &room)) {
+	} else if (!fsstats_room(path, &lent, &room, &kept)) {
 		json_number(o, "lent_bytes", lent);
 		json_number(o, "free_bytes", room);
+		json_number(o, "kept_bytes", kept);
 	}
 	json_member(o, "counters", json_lines(text));
 	json_member(o, "latency", waits_read(path, &waits) ? NULL : waits_json(&waits));

@@ -26,7 +26,7 @@ static const char help_text[] =
 struct mount_state {
 	const char *path;
 	char stats[FSSTATS_TEXT];
-	uint64_t lent_bytes, free_bytes;
+	uint64_t lent_bytes, free_bytes, kept_bytes;
 	struct region_row *rows;
 	unsigned count;
 };
@@ -40,7 +40,7 @@ static int state_get(const char *path, struct mount_state *m)
 	m->count = 0;
 	if (rc)
 		return rc;
-	rc = fsstats_room(path, &m->lent_bytes, &m->free_bytes);
+	rc = fsstats_room(path, &m->lent_bytes, &m->free_bytes, &m->kept_bytes);
 	if (rc)
 		return rc;
 	return region_rows_get(path, &m->rows, &m->count);
@@ -48,12 +48,13 @@ static int state_get(const char *path, struct mount_state *m)
 
 static void state_print(const struct mount_state *m)
 {
-	char lent[SIZE_TEXT], room[SIZE_TEXT];
+	char lent[SIZE_TEXT], room[SIZE_TEXT], kept[SIZE_TEXT];
 
-	printf("%s: %llu nodes (%llu connected) lend %s, %s free; %llu errors\n", m->path,
+	printf("%s: %llu nodes (%llu connected) lend %s, %s free%s%s%s; %llu errors\n", m->path,
 	       (unsigned long long)fsstats_get(m->stats, "nodes"),
 	       (unsigned long long)fsstats_get(m->stats, "nodes_up"),
-	       size_text(m->lent_bytes, lent), size_text(m->free_bytes, room),
+	       size_text(m->lent_bytes, lent), size_text(m->free_bytes, room), m->kept_bytes ? ", " : "",
+	       m->kept_bytes ? size_text(m->kept_bytes, kept) : "", m->kept_bytes ? " kept for repairs" : "",
 	       (unsigned long long)fsstats_get(m->stats, "io_errors"));
 	if (m->count)
 		region_rows_print(m->rows, m->count);
@@ -66,6 +67,7 @@ static struct json_object *state_json(const struct mount_state *m)
 	json_text(o, "path", m->path);
 	json_number(o, "lent_bytes", m->lent_bytes);
 	json_number(o, "free_bytes", m->free_bytes);
+	json_number(o, "kept_bytes", m->kept_bytes);
 	json_member(o, "regions", region_rows_json(m->rows, m->count));
 	json_member(o, "counters", json_lines(m->stats));
 	return o;

@@ -51,10 +51,7 @@ static void capacity_work(struct job *job, struct pool *pool)
 		node->quiet = pool_wait(pool->conns[i], &asks[i].call.req) < 0;
 		if (node->quiet)
 			continue;
-		node->total_bytes = gvm_promise_of(rsp->promisable_bytes);
-		node->free_bytes = rsp->promisable_bytes > rsp->reserved_bytes ?
-					   gvm_promise_of(rsp->promisable_bytes - rsp->reserved_bytes) :
-					   0;
+		node->share = share_told(rsp->reserved_bytes, rsp->promisable_bytes);
 	}
 	for (unsigned i = 0; i < pool->listed; i++)
 		cj->node[i].again = pool->again[i];
@@ -63,7 +60,9 @@ static void capacity_work(struct job *job, struct pool *pool)
 
 static void capacity_show(struct worker *w, fuse_req_t req)
 {
-	uint64_t total = 0, free_bytes = 0;
+	uint64_t total = 0, free_bytes = 0, available = 0, kept[OPTIONS_NODES_MAX] = { 0 };
+	struct share of[OPTIONS_NODES_MAX] = { { 0 } };
+	unsigned listed = w->pool->listed, silent = 0;
 	struct statvfs st = {
 		.f_bsize = GVM_PAGE_BYTES,
 		.f_frsize = GVM_PAGE_BYTES,
@@ -72,14 +71,23 @@ static void capacity_show(struct worker *w, fuse_req_t req)
 		.f_namemax = RECORD_NAME_MAX,
 	};
 
-	for (unsigned i = 0; i < w->pool->listed; i++) {
+	for (unsigned i = 0; i < listed; i++) {
 		const struct capacity_node *node = &w->capacity->node[i];
 
-		total += node->again ? 0 : node->total_bytes;
-		free_bytes += node->again ? 0 : node->free_bytes;
+		of[i] = node->again ? (struct share){ 0 } : node->share;
+		silent += !node->again && !node->share.room;
+	}
+	shares_keep(of, listed, silent, w->opts->replicas, w->opts->repair_reserve, kept);
+	for (unsigned i = 0; i < listed; i++) {
+		uint64_t open = of[i].room > of[i].taken ? of[i].room - of[i].taken : 0;
+
+		total += gvm_promise_of(of[i].room);
+		free_bytes += gvm_promise_of(open);
+		available += open > kept[i] ? gvm_promise_of(open - kept[i]) : 0;
 	}
 	st.f_blocks = total / GVM_PAGE_BYTES;
-	st.f_bfree = st.f_bavail = free_bytes / GVM_PAGE_BYTES;
+	st.f_bfree = free_bytes / GVM_PAGE_BYTES;
+	st.f_bavail = available / GVM_PAGE_BYTES;
 	st.f_favail = st.f_ffree;
 	fuse_reply_statfs(req, &st);
 }

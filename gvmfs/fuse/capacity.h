@@ -5,11 +5,12 @@
  *
  * One job asks all nodes at once, for all callers that come meanwhile. A node that does not answer
  * within a second counts with the figures of its last answer, and is given hardly any time until it
- * answers again. Front thread.
+ * answers again. What is kept for copies that are made anew (room.h) is free, but not available. Front thread.
  */
 #ifndef GVMFS_CAPACITY_H
 #define GVMFS_CAPACITY_H
 
+#include "node/shares.h"
 #include "options.h"
 
 #include <fuse3/fuse_lowlevel.h>
@@ -22,7 +23,7 @@ struct worker;
 
 struct capacity {
 	struct capacity_node {
-		uint64_t total_bytes, free_bytes;
+		struct share share; /* as it was last told */
 		bool quiet; /* it did not answer the last request */
 		bool again; /* another entry names the same node */
 	} node[OPTIONS_NODES_MAX];

@@ -10,6 +10,7 @@
 #include "region_delete.h"
 #include "region_job.h"
 #include "region_views.h"
+#include "room.h"
 #include "state/worker_state.h"
 #include "strays.h"
 #include "views.h"
@@ -382,35 +383,35 @@ void region_job_detach(struct job *job, struct pool *pool)
 /* Fills rec->nodes[] with the nodes that answer and have room; with what each can still promise, and its rack. */
 static int region_choose(struct region_job *rj, struct pool *pool, uint64_t *free_bytes, unsigned *rack)
 {
+	struct room room[OPTIONS_NODES_MAX];
 	struct record *rec = &rj->rec;
-	struct ask *asks = asks_make(pool->listed);
-	uint64_t deadline_ns = ns_from_now(STAT_NS);
+	int r = rooms_ask(pool, rj->opts, rj->replicas, ns_from_now(STAT_NS), room);
 
 	rec->node_count = 0;
-	if (!asks)
-		return -ENOMEM;
-	for (unsigned i = 0; i < pool->listed; i++)
-		gvm_node_stat(pool->conns[i], ask_begin(&asks[i], deadline_ns));
-	for (unsigned i = 0; i < pool->listed; i++) {
+	for (unsigned i = 0; !r && i < pool->listed; i++) {
 		struct gvm_conn *conn = pool->conns[i];
-		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
 		struct record_node *node = &rec->nodes[rec->node_count];
 
-		if (ask_wait(&asks[i]) < 0) {
+		if (!room[i].answers && !pool->again[i])
 			log_warning(rec->name, "node %s does not answer; the region is made without it",
 				    gvm_conn_addr(conn));
-			continue;
-		}
-		if (pool->again[i] || st->promisable_bytes <= st->reserved_bytes ||
-		    rec->node_count == RECORD_NODES_MAX)
+		if (!room[i].free_bytes || rec->node_count == RECORD_NODES_MAX)
 			continue;
 		rack[rec->node_count] = pool_rack(pool, conn);
-		free_bytes[rec->node_count++] = st->promisable_bytes - st->reserved_bytes;
+		free_bytes[rec->node_count++] = room[i].free_bytes;
 		node->incarnation = *gvm_conn_incarnation(conn);
 		snprintf(node->addr, sizeof(node->addr), "%s", gvm_conn_addr(conn));
 	}
-	free(asks);
-	return rec->node_count ? 0 : -ENOSPC;
+	return r ? r : rec->node_count ? 0 : -ENOSPC;
+}
+
+/* Whether each node has room for its slots, beside what is kept. (Of its tables it decides itself.) */
+static bool region_fits(const struct record *rec, const uint64_t *free_bytes, uint64_t chunks)
+{
+	for (unsigned i = 0; i < rec->node_count; i++)
+		if (record_node_chunks(rec, i, chunks) > free_bytes[i] / GVM_PROMISE_BYTES)
+			return false;
+	return true;
 }
 
 /* Removes the nodes that got no slot from the record. */
@@ -489,26 +490,23 @@ static int region_create(struct pool *pool, const struct region_job *rj, uint64_
 /* Says how much was wanted, and how much there is, on the nodes of a new region or of this one. */
 static void room_complain(struct region_job *rj, struct pool *pool)
 {
-	uint64_t free_bytes = 0, deadline_ns = ns_from_now(SHORT_NS);
-	unsigned count = rj->rec.node_count && rj->epoch ? rj->rec.node_count : pool->listed;
-	struct ask *asks = asks_make(count);
+	bool some = rj->rec.node_count && rj->epoch;
+	uint64_t free_bytes = 0, kept_bytes = 0;
+	struct room room[OPTIONS_NODES_MAX];
+	int r = rooms_ask(pool, rj->opts, some ? rj->rec.replicas : rj->replicas, ns_from_now(SHORT_NS), room);
 
-	for (unsigned i = 0; asks && i < count; i++) {
-		struct gvm_conn *conn = count == pool->listed ? pool->conns[i]
-							      : pool_node(pool, &rj->rec.nodes[i]);
-
-		if (conn)
-			gvm_node_stat(conn, ask_begin(&asks[i], deadline_ns));
+	for (unsigned i = 0; !r && i < pool->listed; i++) {
+		if (some && record_node_find(&rj->rec, gvm_conn_incarnation(pool->conns[i])) < 0)
+			continue;
+		free_bytes += gvm_promise_of(room[i].free_bytes);
+		kept_bytes += gvm_promise_of(room[i].kept_bytes);
 	}
-	for (unsigned i = 0; asks && i < count; i++) {
-		const struct gvm_node_stat_rsp *st = &asks[i].call.rsp.node_stat;
-
-		if (!ask_wait(&asks[i]) && st->promisable_bytes > st->reserved_bytes)
-			free_bytes += gvm_promise_of(st->promisable_bytes - st->reserved_bytes);
-	}
-	free(asks);
-	log_error(rj->rec.name, "the nodes cannot promise %llu bytes: %llu are free",
-		  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);
+	if (kept_bytes)
+		log_error(rj->rec.name, "the nodes cannot promise %llu bytes: %llu are free, and %llu kept for copies that are made anew",
+			  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes, (unsigned long long)kept_bytes);
+	else
+		log_error(rj->rec.name, "the nodes cannot promise %llu bytes: %llu are free",
+			  (unsigned long long)rj->size_bytes, (unsigned long long)free_bytes);
 }
 
 /* Logs that there are too few nodes with room, or too few racks, for its copies. */
@@ -547,10 +545,12 @@ void region_job_create(struct job *job, struct pool *pool)
 		job->result = -ENOSPC;
 		return;
 	}
-	if (!r)
+	if (!r && !region_fits(rec, free_bytes, chunks))
+		r = -ENOSPC;
+	if (!r) {
 		region_compact(rec);
-	if (!r)
 		r = region_create(pool, rj, chunks);
+	}
 	if (r == -ENOSPC)
 		room_complain(rj, pool);
 	if (!r) {
@@ -715,6 +715,8 @@ void region_job_resize(struct job *job, struct pool *pool)
 	if (is_shrink(rj) || rj->rec.replicas > 1) /* it is not begun but with all of them there */
 		r = nodes_are_there(rj, pool);
 	unused_leave_out(rj);
+	if (!r && after > before)
+		r = rooms_look(pool, rj->opts, &rj->rec, after, ns_from_now(STAT_NS));
 	/* Before any node is asked: from now on nothing ends the change. */
 	if (!r && rj->size_bytes < rj->rec.size_bytes)
 		journal_publish64(&rj->inode->disk->cut_to_plus_1, rj->size_bytes + 1);

@@ -23,6 +23,28 @@ static struct share sum_of(const struct share *of, unsigned count)
 	return sum;
 }
 
+void shares_keep(const struct share *of, unsigned count, unsigned silent, unsigned copies, unsigned percent, uint64_t *kept)
+{
+	struct share sum = sum_of(of, count);
+	unsigned nodes = silent;
+	uint64_t largest = 0;
+
+	for (unsigned i = 0; i < count; i++) {
+		nodes += of[i].room != 0;
+		largest = of[i].room > largest ? of[i].room : largest;
+	}
+	for (unsigned i = 0; i < count; i++) {
+		wide room = of[i].room;
+
+		if (percent != SHARES_KEEP)
+			kept[i] = (uint64_t)(room * percent / 100);
+		else if (copies > 1 && nodes > copies && largest)
+			kept[i] = (uint64_t)(room * largest / ((wide)sum.room + (wide)silent * largest) + room / SHARES_SPARE);
+		else
+			kept[i] = 0;
+	}
+}
+
 bool shares_fuller(struct share a, struct share b)
 {
 	return (wide)a.taken * b.room > (wide)b.taken * a.room;

@@ -2,8 +2,10 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What a dead node had of a region with two replicas is copied to other nodes while a program writes, and a node that began
 anew is as good as any other: whoever is left after that is enough. A worker that is killed in the middle changes nothing, and
-another host finds the copies where they are. Where no node has room it stays degraded, and goes on."""
+another host finds the copies where they are. Where no node has room it stays degraded, and goes on; where regions have taken all
+that they get, what is kept for copies has room for those of a node."""
 
+import errno
 import os
 import signal
 import sys
@@ -81,9 +83,47 @@ def on_another_host(test, mount, nodes):
     two.unmount()
 
 
+def available(mount):
+    found = os.statvfs(mount.path)
+    return found.f_bavail * found.f_frsize
+
+
+def beside_others(test, nodes):
+    """Regions take all that they get; so that there is another they need what is kept."""
+    mount = Mount(test, nodes, *OPTIONS, name="kept-mount")
+    all_of_it = available(mount)
+    size = all_of_it // 2 // MIB * MIB - MIB
+    path = mount.region("large", size)
+    expect(available(mount) < 4 * MIB, "%d of %d bytes are left", available(mount), all_of_it)
+    with open(mount.file("another"), "xb") as f:
+        try:
+            f.truncate(8 * MIB)
+            expect(False, "a region gets what is kept for copies")
+        except OSError as error:
+            expect(error.errno == errno.ENOSPC, "%s", error)
+    mount.says(r"\[another\].*: \d+ are free, and \d+ kept for copies that are made anew")
+    expect("kept for copies" in test.run(lab.program("gvm"), "stat", mount.path), "gvm stat does not say what is kept")
+    writer = os.open(path, os.O_RDWR)
+    try:
+        os.ftruncate(writer, size + 8 * MIB)
+        expect(False, "a region grows into what is kept for copies")
+    except OSError as error:
+        expect(error.errno == errno.ENOSPC, "%s", error)
+    test.write(path, 0, 8 * MIB, 7)
+    is_left_out(mount, "large", nodes[0])
+    whole(mount, "large")
+    test.check(path, 0, 8 * MIB, 7)
+    os.close(writer)
+    os.unlink(path)
+    os.unlink(mount.file("another"))
+    mount.unmount()
+    nodes[0].start()
+
+
 def without_room(test):
     nodes = [Node(test, "64M", name="small%d" % i) for i in range(3)]
-    mount = Mount(test, nodes, *OPTIONS, name="small-mount")
+    beside_others(test, nodes)
+    mount = Mount(test, nodes, *OPTIONS, "--repair-reserve", "0", name="small-mount")
     path = mount.region("large", 80 * MIB)
     writer = os.open(path, os.O_RDWR)
     test.write(path, 0, 8 * MIB, 7)

@@ -39,7 +39,7 @@ def serves(l, path, source="none"):
 def has_all_options(l, both):
     """Those of gvmfs(8) that say how it works, and of mount(8) that it heeds; replicas= is seen in what it makes."""
     path = folder(l, "options")
-    l.run(*TYPE, "-o", "nodes=%s,no_seal,timeout=20,replicas=2,repair_after=5,repair_rate=50,no_balance,no_replay,scrub_rate=0,"
+    l.run(*TYPE, "-o", "nodes=%s,no_seal,timeout=20,replicas=2,repair_after=5,repair_rate=50,repair_reserve=20,no_balance,no_replay,scrub_rate=0,"
           "force,lease=5,unlinked_lease=60,writers=1,compress=always,noexec,nodiratime,dirsync,x-systemd.mount-timeout=30" % both,
           "none", path)
     shown = options_of(path)[3].split(",")

@@ -2,6 +2,7 @@
 /* gvmfs_shares.c - parts of regions move until nodes are taken in equal proportion, and no longer. */
 #include "check.h"
 #include "node/shares.h"
+#include "state/record.h"
 
 #define NODES 12u
 #define PARTS 400u
@@ -162,6 +163,123 @@ static void no_move_is_undone(void)
 	}
 }
 
+/* Nodes that were filled with regions as they are made: with the places of each. */
+struct filled {
+	struct share of[NODES];
+	unsigned count, copies, regions;
+	unsigned percent;
+	struct record rec[PARTS];
+	uint64_t slot[PARTS]; /* bytes of each of its slots */
+};
+
+static bool region_add(struct filled *f, uint64_t slot_bytes)
+{
+	struct record *rec = &f->rec[f->regions];
+	uint64_t kept[NODES], room[NODES], taken[NODES] = { 0 };
+
+	shares_keep(f->of, f->count, 0, f->copies, f->percent, kept);
+	for (unsigned i = 0; i < f->count; i++)
+		room[i] = f->of[i].taken + kept[i] < f->of[i].room ? f->of[i].room - f->of[i].taken - kept[i] : 0;
+	*rec = (struct record){ .node_count = (uint16_t)f->count, .replicas = (uint16_t)f->copies };
+	if (record_place(rec, room, NULL))
+		return false;
+	for (unsigned s = 0; s < RECORD_SLOTS; s++)
+		for (unsigned n = 0; n < f->copies; n++)
+			taken[rec->slots[s].node[n]] += slot_bytes;
+	for (unsigned i = 0; i < f->count; i++)
+		if (taken[i] > room[i])
+			return false;
+	for (unsigned i = 0; i < f->count; i++)
+		f->of[i].taken += taken[i];
+	f->slot[f->regions++] = slot_bytes;
+	return true;
+}
+
+static void nodes_fill(struct filled *f, uint64_t most)
+{
+	for (uint64_t slot = most; slot >= most / 1024 && f->regions < PARTS;)
+		if (!region_add(f, slot))
+			slot /= 2;
+}
+
+/* What a node had goes to others as replace_job.c chooses them. Returns how much found no place. */
+static uint64_t node_lose(const struct filled *f, unsigned lost)
+{
+	struct share of[NODES];
+	uint64_t homeless = 0;
+
+	memcpy(of, f->of, sizeof(of));
+	for (unsigned r = 0; r < f->regions; r++)
+		for (unsigned s = 0; s < RECORD_SLOTS; s++) {
+			unsigned best = NODES;
+
+			if (record_replica_of(&f->rec[r], s, lost) < 0)
+				continue;
+			for (unsigned i = 0; i < f->count; i++)
+				if (i != lost && record_replica_of(&f->rec[r], s, i) < 0 && of[i].room - of[i].taken >= f->slot[r] &&
+				    (best == NODES || of[i].room - of[i].taken > of[best].room - of[best].taken))
+					best = i;
+			if (best < NODES)
+				of[best].taken += f->slot[r];
+			else
+				homeless += f->slot[r];
+		}
+	return homeless;
+}
+
+static struct filled filled;
+
+/* Equal nodes, filled with regions until none has room for another. */
+static void what_is_kept_has_room_for_what_a_node_had(void)
+{
+	for (unsigned copies = 2; copies <= 3; copies++)
+		for (unsigned count = copies + 1; count <= 8; count++) {
+			filled = (struct filled){ .count = count, .copies = copies, .percent = SHARES_KEEP };
+			for (unsigned i = 0; i < count; i++)
+				filled.of[i].room = 64 * GIB;
+			nodes_fill(&filled, GIB / 16);
+			CHECK(filled.of[0].taken * 100 >= filled.of[0].room / count * (count - 1) * 97);
+			for (unsigned i = 0; i < count; i++)
+				CHECK_EQ(node_lose(&filled, i), 0);
+			filled.percent = 0; /* as if nothing were kept */
+			nodes_fill(&filled, GIB / 16);
+			CHECK(node_lose(&filled, 0) > 0);
+		}
+}
+
+static void unequal_nodes_keep_enough_too(void)
+{
+	for (unsigned turn = 0; turn < 100; turn++) {
+		filled = (struct filled){ .count = 4 + (unsigned)check_random_below(5), .copies = 2, .percent = SHARES_KEEP };
+		for (unsigned i = 0; i < filled.count; i++)
+			filled.of[i].room = (64 + check_random_below(64)) * GIB;
+		nodes_fill(&filled, GIB / 16);
+		for (unsigned i = 0; i < filled.count; i++)
+			CHECK_EQ(node_lose(&filled, i), 0);
+	}
+}
+
+static void what_is_kept_is_a_share(void)
+{
+	struct share of[] = { { 0, 100 * GIB }, { 0, 50 * GIB }, { 0, 50 * GIB }, { 0, 0 } };
+	uint64_t kept[4];
+
+	shares_keep(of, 4, 0, 2, SHARES_KEEP, kept);
+	CHECK(kept[0] == 50 * GIB + 100 * GIB / SHARES_SPARE && !kept[3]);
+	CHECK(kept[1] == 25 * GIB + 50 * GIB / SHARES_SPARE && kept[2] == kept[1]);
+	shares_keep(of, 4, 0, 2, 10, kept);
+	CHECK(kept[0] == 10 * GIB && kept[1] == 5 * GIB);
+	/* A copy cannot be made anew; or it may, when the node is back that does not answer. */
+	shares_keep(of, 4, 0, 3, SHARES_KEEP, kept);
+	CHECK(!kept[0] && !kept[1]);
+	shares_keep(of, 4, 0, 1, SHARES_KEEP, kept);
+	CHECK(!kept[0] && !kept[1]);
+	shares_keep(of, 4, 2, 3, SHARES_KEEP, kept);
+	CHECK(kept[0] == 25 * GIB + 100 * GIB / SHARES_SPARE && kept[1] == kept[0] / 2);
+	shares_keep(&of[3], 1, 5, 2, SHARES_KEEP, kept);
+	CHECK(!kept[0]);
+}
+
 static const struct check_test tests[] = {
 	{ "a-node-that-is-added-gets-its-part", a_node_that_is_added_gets_its_part },
 	{ "a-large-region-spreads", a_large_region_spreads },
@@ -170,5 +288,8 @@ static const struct check_test tests[] = {
 	{ "nodes-that-do-not-count-give-and-take-nothing", nodes_that_do_not_count_give_and_take_nothing },
 	{ "figures-beyond-reason-do-not-count", figures_beyond_reason_do_not_count },
 	{ "no-move-is-undone", no_move_is_undone },
+	{ "what-is-kept-has-room-for-what-a-node-had", what_is_kept_has_room_for_what_a_node_had },
+	{ "unequal-nodes-keep-enough-too", unequal_nodes_keep_enough_too },
+	{ "what-is-kept-is-a-share", what_is_kept_is_a_share },
 };
 CHECK_MAIN(tests)

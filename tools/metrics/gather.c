@@ -37,7 +37,7 @@ static int mount_ask(struct metrics_sources *all, struct metrics_source *s, cons
 	int rc = fsstats_read(path, text);
 
 	if (!rc)
-		rc = fsstats_room(path, &s->lent_bytes, &s->free_bytes);
+		rc = fsstats_room(path, &s->lent_bytes, &s->free_bytes, NULL);
 	if (!rc)
 		rc = region_rows_get(path, &rows, &count);
 	if (rc)

@@ -64,7 +64,7 @@ static int mount_take(struct top_mount *m, const char *path)
 	m->stats = strdup(text);
 	if (!m->stats)
 		return -ENOMEM;
-	rc = fsstats_room(path, &m->lent_bytes, &m->free_bytes);
+	rc = fsstats_room(path, &m->lent_bytes, &m->free_bytes, NULL);
 	if (rc)
 		return rc;
 	waits_read(path, &m->waits);
