@@ -427,6 +427,7 @@ static void copy_begin(struct drain *d)
 	job_fill_in(d, &job->base);
 	job->slot = d->slot;
 	job->urgent = drain_holds(r, d->slot);
+	job->alone = true;
 	for (unsigned i = 0; i < record_places(record_of(d)); i++)
 		if (members >> i & 1)
 			region_node_place(r->w, r->inode, slot->node[i], &job->from[job->sources++]);

@@ -237,6 +237,16 @@ static void ways_end(struct fetch *f, int error)
 		fetch_end(f, error);
 }
 
+static void answer_time(const struct fetch *f, const struct fetch_request *q)
+{
+	uint64_t took_ns = gvm_now_ns() - q->sent_ns;
+
+	if (f->ways > 1)
+		fetch_latency_learn(q->latency, took_ns);
+	f->fetches->answers++;
+	f->fetches->took_ns += took_ns;
+}
+
 static void request_done(struct gvm_req *req)
 {
 	struct fetch_request *q = (struct fetch_request *)req;
@@ -246,8 +256,8 @@ static void request_done(struct gvm_req *req)
 	q->under_way = false;
 	if (f->ended)
 		return;
-	if (!req->result && f->ways > 1)
-		fetch_latency_learn(q->latency, gvm_now_ns() - q->sent_ns);
+	if (!req->result && q->sent_ns)
+		answer_time(f, q);
 	q->rotten = result == -EBADMSG;
 	q->headless = is_headless(q, result);
 	f->rotten |= (uint8_t)(q->rotten << (q - f->request));
@@ -273,11 +283,10 @@ static void next_ask(struct fetch *f)
 	q->get.req = (struct gvm_req){.done = request_done, .deadline_ns = f->deadline_ns, .node = way->node};
 	q->get.on_piece = request_piece;
 	q->get.what = f->what;
-	if (f->ways > 1) {
+	if (f->ways > 1 || f->fetches->timed)
 		q->sent_ns = gvm_now_ns();
-		if (f->asked < f->ways)
-			wait_add(f, q->sent_ns + fetch_patience_ns(way->latency));
-	}
+	if (f->asked < f->ways)
+		wait_add(f, q->sent_ns + fetch_patience_ns(way->latency));
 	gvm_get(way->conn, &q->get);
 }
 

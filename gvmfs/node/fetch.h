@@ -109,6 +109,8 @@ struct fetches {
 	struct fetch_list waiting;
 	uint64_t begun;	 /* fetches with several ways so far */
 	uint64_t hedged; /* how often another node was asked because one was slow */
+	bool timed;	 /* how long a node takes is of interest, also where no other can be asked: */
+	uint64_t answers, took_ns; /* nodes' answers whose time was taken so far, and what they took together */
 	/* Called if a node's copy does not verify; `lost`: nor has the fetch found a good one. Called as the fetch
 	 * ends, before done(); must not begin a fetch. May be NULL. */
 	void (*rotten)(struct fetches *fs, const struct fetch *f, const struct gvm_id *node, bool lost);

@@ -35,6 +35,7 @@ void fill_begin(struct fill *f, const struct fill_env *env, struct view_slot *vi
 void fill_copied(struct fill *f, int error)
 {
 	f->copying = false;
+	f->copied |= !error;
 	if (error)
 		fill_give_up(f);
 }
@@ -79,7 +80,7 @@ void fill_turn(struct fill *f)
 {
 	if (f->view->bad >> f->replica & 1)
 		fill_give_up(f);
-	if (f->state == FILL_COPIES && !f->copying && f->env->left(f) <= FILL_FEW && view_may_grow(f->view))
+	if (f->state == FILL_COPIES && !f->copying && f->env->left(f) <= (f->copied ? FILL_FEW : 0) && view_may_grow(f->view))
 		f->state = FILL_HOLDS;
 	if (f->state == FILL_COPIES) {
 		copies_go_on(f);

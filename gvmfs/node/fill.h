@@ -4,7 +4,8 @@
  * being written to, until the replica is a member.
  *
  *	state	what it does						what comes next
- *	COPIES	copies chunks that differ; writes to the slot go on	HOLDS: few chunks are left
+ *	COPIES	copies chunks that differ; writes to the slot go on	HOLDS: few chunks are left of those that were written
+ *										meanwhile, or none
  *	HOLDS	no write begins; waits for writes in flight, and	JOINS: no write is in flight, no chunk differs
  *		copies the last chunks
  *	JOINS	no write begins; the view with the replica is recorded	DONE: it is a member
@@ -55,6 +56,7 @@ struct fill {
 	unsigned replica; /* the one that is filled; outside of the view until DONE */
 	enum fill_state state;
 	bool copying;
+	bool copied; /* what is left is what was written meanwhile, or what a full batch left */
 };
 
 /* Compares the version that a replica holds of a chunk with the index entry (both may have GVM_VERSION_ZERO; 0: never

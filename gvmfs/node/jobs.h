@@ -20,6 +20,7 @@
 #define GVMFS_JOBS_H
 
 #include "fiber.h"
+#include "pace.h"
 #include "pool.h"
 
 #include <pthread.h>
@@ -60,7 +61,7 @@ struct jobs {
 	pthread_t thread;
 	struct chunk_codec *codec;
 	struct sealer *sealer;	/* NULL: the mount does not seal */
-	uint64_t repair_due_ns; /* --repair-rate allows no copy before this time (repair_job.h) */
+	struct pace pace;	/* of copies that are made (repair_job.h) */
 
 	/* work that blocks: */
 	struct job *_Atomic blocking;	 /* the last one first */

@@ -4,6 +4,8 @@
 
 #include "balance.h"
 #include "drain.h"
+#include "fetch.h"
+#include "jobs.h"
 #include "movers.h"
 #include "pool.h"
 #include "replicas.h"
@@ -103,5 +105,7 @@ uint64_t looks_tick(struct worker *w, uint64_t now_ns)
 {
 	uint64_t asks_ns = nodes_ask(w, now_ns), looks_ns = rounds_tick(w, now_ns);
 
+	w->fetches->timed = !LIST_EMPTY(w->replicas);
+	pace_look(&w->jobs->pace, now_ns, w->fetches->answers, w->fetches->took_ns, w->opts->repair_rate);
 	return asks_ns < looks_ns ? asks_ns : looks_ns;
 }

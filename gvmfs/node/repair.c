@@ -19,7 +19,9 @@
 #include <stdlib.h>
 #include <string.h>
 
-#define FILLS	 4u		/* slots filled at a time */
+#define FILLS	 8u		/* slots filled at a time: so many copies are in flight */
+#define TRIES	 8u		/* of a slot, in one repair; */
+#define TRY_NS	 300000000ull	/* and the pause between them, in which writes go on that were held */
 #define HOLD_NS	 300000000ull	/* writes to a slot may be held for so long */
 #define WAIT_NS	 5000000000ull	/* a fill may wait for so long until all members know that the view is active */
 #define AGAIN_NS 2000000000ull	/* before the next repair, after one that failed */
@@ -45,6 +47,8 @@ struct repair {
 	uint64_t *differs; /* a bit a chunk */
 	bool wanted[RECORD_SLOTS];
 	uint32_t left[RECORD_SLOTS];
+	uint8_t tries[RECORD_SLOTS];	 /* that have failed */
+	uint64_t again_ns[RECORD_SLOTS]; /* not before this time */
 	struct repair_fill *of[RECORD_SLOTS]; /* the fill of a slot; NULL: none */
 	struct repair_fill fill[FILLS];
 };
@@ -322,6 +326,20 @@ bool repair_turn(struct replicas *r, unsigned slot)
 
 /* ---- the whole */
 
+/* A write that was in flight for too long, a view that came late: others go on, and the slot is tried again. (Where a member is
+ * away that would take long, and another node may be to be repaired meanwhile.) */
+static void slot_failed(struct repair *p, unsigned slot)
+{
+	const struct view_slot *v = &p->r->slot[slot];
+
+	if (p->rotten || view_word_members(v->word) & v->bad || ++p->tries[slot] >= TRIES) {
+		p->failed = true;
+		return;
+	}
+	p->wanted[slot] = true;
+	p->again_ns[slot] = gvm_now_ns() + TRY_NS;
+}
+
 /* Frees the entries of fills that have ended. */
 static void fills_reap(struct repair *p)
 {
@@ -330,7 +348,8 @@ static void fills_reap(struct repair *p)
 
 		if (rf->fill.state < FILL_DONE || rf->fill.copying)
 			continue;
-		p->failed |= rf->fill.state == FILL_FAILED;
+		if (rf->fill.state == FILL_FAILED)
+			slot_failed(p, rf->slot);
 		p->of[rf->slot] = NULL;
 		rf->fill.state = FILL_NONE;
 	}
@@ -358,16 +377,17 @@ static void repair_step(struct repair *p)
 {
 	unsigned slots = record_of(p)->slot_count, slot = 0;
 	int node = record_node_find(record_of(p), &p->node);
+	uint64_t now_ns = gvm_now_ns();
 	bool busy = false;
 
+	fills_reap(p);
 	if (node < 0 || p->r->node[node].bad) {
 		memset(p->wanted, 0, sizeof(p->wanted));
 		p->failed = true;
 	}
-	fills_reap(p);
 	for (unsigned i = 0; i < FILLS; i++) {
-		while (slot < slots && !p->wanted[slot])
-			slot++;
+		for (; slot < slots && (!p->wanted[slot] || now_ns < p->again_ns[slot]); slot++)
+			busy |= p->wanted[slot];
 		if (slot < slots && p->fill[i].fill.state == FILL_NONE)
 			fill_start(p, &p->fill[i], slot);
 		busy |= p->fill[i].fill.state != FILL_NONE;

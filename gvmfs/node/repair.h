@@ -3,8 +3,9 @@
  * repair.h - brings replicas back into their slots' views, by copying to them what the members have.
  *
  * A node that answers again, in the same incarnation, is asked what it has of the region. Chunks that differ from the
- * index are copied to it from members, at --repair-rate, a few slots at a time (fill.h). Until a slot's view includes
- * it, nothing of that slot is read from it. One node of a region at a time.
+ * index are copied to it from members, as quickly as pace.h lets them be, some slots at a time (fill.h). Until a slot's
+ * view includes it, nothing of that slot is read from it. A slot whose fill was given up is tried again, while others go
+ * on. One node of a region at a time.
  *
  * All of this is in memory only: a successor starts from the views in the journal, and asks the node again.
  *

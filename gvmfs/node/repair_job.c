@@ -23,7 +23,7 @@
 #define WATCHED_NS	3000000000ull /* readers of other hosts drop their cached pages within this time */
 #define WATCHED_PAUSE_NS 3000000ull
 #define COPY_NS		2000000000ull /* deadline of each request */
-#define IN_FLIGHT	8u
+#define IN_FLIGHT	4u	      /* of one job; one, where several jobs copy at a time and nobody waits for it */
 
 uint64_t *repair_map(void)
 {
@@ -141,6 +141,7 @@ struct copies {
 	struct repair_copy *job;
 	struct pool *pool;
 	struct copy copy[IN_FLIGHT];
+	unsigned many; /* of them are used */
 	uint8_t *opened; /* buffer to open sealed blocks, which have to be authentic */
 	bool news;
 	unsigned copied;
@@ -172,21 +173,9 @@ static void put_done(struct gvm_req *req)
 	copy_end(c, ours_above ? 0 : req->result);
 }
 
-/* Charges a copy to the rate: the next copy waits for as long as this one may take. */
-static void rate_charge(struct copies *all, uint32_t bytes)
+static struct pace *pace_of(const struct repair_copy *job)
 {
-	struct jobs *jobs = all->job->base.job.jobs;
-	uint64_t now_ns = gvm_now_ns();
-
-	all->job->bytes += bytes;
-	if (jobs->repair_due_ns < now_ns)
-		jobs->repair_due_ns = now_ns;
-	jobs->repair_due_ns += bytes * 1000ull / all->job->base.opts->repair_rate;
-}
-
-static bool rate_allows(const struct repair_copy *job)
-{
-	return job->urgent || gvm_now_ns() >= job->base.job.jobs->repair_due_ns;
+	return &job->base.job.jobs->pace;
 }
 
 static void copy_put(struct copy *c)
@@ -275,7 +264,8 @@ static void get_done(struct gvm_req *req)
 		c->all->job->pieced_chunk = c->chunk;
 	}
 	c->version = fill_version(c->gather.version, gvm_version(c->all->job->base.epoch, 0), c->gather.zero_map == ~0u);
-	rate_charge(c->all, c->gather.parts.head.body_bytes);
+	c->all->job->bytes += c->gather.parts.head.body_bytes;
+	pace_took(pace_of(c->all->job), GVM_CHUNK_BYTES, c->gather.parts.head.body_bytes, c->all->job->base.opts->repair_rate);
 	copy_put(c);
 }
 
@@ -315,17 +305,17 @@ static void copy_begin(struct copy *c)
 	copy_get(c);
 }
 
-/* Begins copies, up to IN_FLIGHT. True: another could begin, but has to wait for the rate. */
+/* Begins copies, as many as may be in flight. True: another could begin, but has to wait for the rate. */
 static bool copies_begin(struct copies *all)
 {
 	struct repair_copy *job = all->job;
 
-	for (unsigned i = 0; i < IN_FLIGHT && job->next < job->count; i++) {
+	for (unsigned i = 0; i < all->many && job->next < job->count; i++) {
 		struct copy *c = &all->copy[i];
 
 		if (c->busy)
 			continue;
-		if (!rate_allows(job))
+		if (!job->urgent && !pace_allows(pace_of(job), gvm_now_ns()))
 			return true;
 		c->busy = true;
 		c->at = job->next++;
@@ -334,6 +324,7 @@ static bool copies_begin(struct copies *all)
 			copy_end(c, all->error);
 			continue;
 		}
+		pace_take(pace_of(job), gvm_now_ns(), GVM_CHUNK_BYTES, job->base.opts->repair_rate);
 		copy_begin(c);
 	}
 	return false;
@@ -343,7 +334,7 @@ void repair_job_copy(struct job *job, struct pool *pool)
 {
 	struct repair_copy *rc = (struct repair_copy *)job;
 	struct copies *all = calloc(1, sizeof(*all));
-	unsigned many = rc->count < IN_FLIGHT ? rc->count : IN_FLIGHT;
+	unsigned most = rc->alone || rc->urgent ? IN_FLIGHT : 1, many = rc->count < most ? rc->count : most;
 	uint8_t *room = malloc((2 * many + 1) * GVM_CHUNK_BYTES);
 
 	job->result = -ENOMEM;
@@ -354,6 +345,7 @@ void repair_job_copy(struct job *job, struct pool *pool)
 	}
 	all->job = rc;
 	all->pool = pool;
+	all->many = many;
 	all->opened = room + 2 * many * GVM_CHUNK_BYTES;
 	for (unsigned i = 0; i < many; i++) {
 		all->copy[i].all = all;
@@ -366,7 +358,7 @@ void repair_job_copy(struct job *job, struct pool *pool)
 		for_rate = copies_begin(all);
 		/* (If the rate allows the next copy by now, this returns at once.) */
 		if (rc->ended < rc->count && !all->news)
-			fiber_wait(&all->news, for_rate ? job->jobs->repair_due_ns : 0);
+			fiber_wait(&all->news, for_rate ? pace_of(rc)->due_ns : 0);
 	}
 	job->result = all->error || all->copied ? all->error : -EBADMSG;
 	free(all);

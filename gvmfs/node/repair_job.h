@@ -44,6 +44,7 @@ struct repair_copy {
 	struct record_node from[RECORD_PLACES]; /* the members, in the order in which they are asked */
 	unsigned sources, slot;
 	bool urgent; /* writes are held for these copies: the rate does not apply */
+	bool alone;  /* no other job copies for this region meanwhile */
 	bool mends;  /* the job has one chunk, of which the node's copy in this version is rotten: */
 	uint64_t version;
 	struct seal_known known; /* the chunk's entry, if it is sealed */

@@ -223,8 +223,10 @@ static void region_fenced(struct worker *w, struct inode *i)
 
 static const struct region_events events = {.replicas_changed = replicas_changed, .fenced = region_fenced};
 static const struct options opts = {.repair_after_s = 30};
+static struct fetches fetches;
+static struct jobs jobs;
 static struct worker worker = {
-	.opts = &opts, .journal = &journal, .inodes = &inodes, .pool = &pool, .replicas = &list, .region_events = &events};
+	.opts = &opts, .fetches = &fetches, .jobs = &jobs, .journal = &journal, .inodes = &inodes, .pool = &pool, .replicas = &list, .region_events = &events};
 
 /* ---- the test's end of it */
 
