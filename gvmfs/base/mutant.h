@@ -138,6 +138,7 @@
  *	view-proposed-unseen  or what was proposed does not matter
  *	view-growth-early  a replica is taken into the view before all members know that it is
  *	view-growth-unheld  writes begin though some may know of a view that was given up
+ *	view-next-believed  a worker takes the next view that its predecessor noted for one that its members have recorded
  *	fill-unread	a replica that comes back is read without having been given what it missed
  *	fill-unheld	writes begin while it is taken in
  *	fill-unknown-kept  what it has of a chunk that was never written does not matter

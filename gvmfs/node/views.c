@@ -49,19 +49,21 @@ static bool word_is_first(view_word word)
 	return !(word_number(word) & ((1ull << VIEW_NUMBER_BITS) - 1));
 }
 
+static void word_set(struct view_slot *v, view_word word)
+{
+	v->word = word;
+	v->env->publish(v, word);
+}
+
 void view_begin(struct view_slot *v, const struct view_env *env, view_word word, unsigned copies, void *owner)
 {
 	*v = (struct view_slot){.env = env, .owner = owner, .word = word, .copies = (uint8_t)copies};
 	assert(view_word_members(word));
 	v->grows = view_word_next(word).members & ~view_word_members(word);
+	if (mutant("view-next-believed") && view_word_next(word).members)
+		word_set(v, word_pack(word_number(word), view_word_next(word).members, 0));
 	if (word_is_first(word))
 		v->told = view_word_members(word);
-}
-
-static void word_set(struct view_slot *v, view_word word)
-{
-	v->word = word;
-	v->env->publish(v, word);
 }
 
 /* ---- events */
