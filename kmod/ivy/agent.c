@@ -74,7 +74,8 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 	again = (s->flags & IVY_SLOT_GIVEN) && !IVY_MUTANT(GIVEN_AGAIN);
 	s->flags &= (u8)~(IVY_SLOT_OWNER | IVY_SLOT_PUT);
 	s->flags |= IVY_SLOT_GIVEN;
-	op->slot_due = ivy_now(c) + c->p.retry_ns;
+	op->slot_asked = ivy_now(c);
+	op->slot_again = true; /* whether ASK is answered soon is up to the next owner */
 	ivy_send(c, ivy_who_node(m.who), &m, NULL);
 	if ((s->flags & IVY_SLOT_ZERO) && !again) {
 		/*
@@ -90,7 +91,7 @@ static void do_give(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 
 static void put_send(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 {
-	op->slot_due = ivy_now(c) + c->p.retry_ns;
+	op->slot_asked = ivy_now(c);
 	ivy_tell_home(c, IVY_PUT, op->page, s->ver, body_of(s));
 }
 
@@ -100,6 +101,7 @@ static void put_begin(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
 
 	if (!at_home || (s->flags & IVY_SLOT_ZERO)) {
 		s->flags |= IVY_SLOT_PUT;
+		op->slot_again = false;
 		put_send(c, op, s);
 		return;
 	}
@@ -208,27 +210,35 @@ void ivy_agent_end_page(struct ivy *c, u64 page, u64 deadline)
 
 /* ---- retries ---- */
 
+/* PUT and ASK. */
+static void slot_tick(struct ivy *c, struct ivy_op *op, struct ivy_slot *s)
+{
+	u16 home = ivy_home_of(c, op->page);
+	u64 now = ivy_now(c);
+
+	if (op->slot_asked) {
+		if (now - op->slot_asked < ivy_pace_ns(c, home))
+			return;
+		ivy_pace_late(c, home);
+	}
+	c->stats.retries++;
+	op->slot_again = true;
+	if (s->flags & IVY_SLOT_PUT)
+		put_send(c, op, s);
+	else
+		ivy_tell_home(c, IVY_ASK, op->page, s->ver, 0);
+	op->slot_asked = now;
+}
+
 static void op_tick(struct ivy *c, struct ivy_op *op)
 {
 	struct ivy_slot *s = ivy_slot_get(c, op->page);
-	u64 now = ivy_now(c);
 
-	if (op->cast && now >= op->cast->due)
+	if (op->cast && ivy_now(c) >= op->cast->due)
 		ivy_cast_flush(c, op);
-	if (op->ahead && now >= op->due)
-		ivy_op_forgo(op);
-	if (op->want && !op->ahead && !IVY_MUTANT(NO_RETRY) && (!op->sent || now >= op->due)) {
-		c->stats.retries += op->sent;
-		ivy_op_send(c, op, true);
-	}
-	if (s && (s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)) && now >= op->slot_due) {
-		c->stats.retries++;
-		if (s->flags & IVY_SLOT_PUT)
-			put_send(c, op, s);
-		else
-			ivy_tell_home(c, IVY_ASK, op->page, s->ver, 0);
-		op->slot_due = now + c->p.retry_ns;
-	}
+	ivy_op_tick(c, op);
+	if (s && (s->flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT)))
+		slot_tick(c, op, s);
 	ivy_agent_settle(c, op->page);
 }
 
@@ -246,8 +256,8 @@ static void op_fail(struct ivy *c, struct ivy_op *op)
 
 static void op_resend(struct ivy *c, struct ivy_op *op)
 {
-	op->due = 0;
-	op->slot_due = 0;
+	op->asked = 0;
+	op->slot_asked = 0;
 	op_tick(c, op);
 }
 

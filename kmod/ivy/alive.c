@@ -275,6 +275,7 @@ static void rx_lease(struct ivy *c, const struct ivy_msg *m)
 			return; /* the node retries */
 		peer->its_inc = m->inc;
 		peer->its_state = IVY_LEASE_LIVE;
+		peer->slow = 0;
 	}
 	if (peer->its_state == IVY_LEASE_LIVE) {
 		peer->its_end = ivy_now(c) + c->p.lease_ns;

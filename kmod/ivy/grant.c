@@ -50,7 +50,7 @@ void ivy_grant_data(struct ivy *c, u64 page, u64 ver, u64 who, u8 flags, const v
 		 * zeros, which this node's own home delivers without a message, the next tick does
 		 * that: a peer that lies about versions must not keep this call from returning.
 		 */
-		op->due = ivy_now(c);
+		op->asked = 0;
 		if (data)
 			ivy_op_send(c, op, true);
 		return;
@@ -303,6 +303,7 @@ static void rx_free(struct ivy *c, const struct ivy_msg *m)
 	put = s->flags & IVY_SLOT_PUT;
 	ivy_slot_drop(c, m->page);
 	if (op) {
+		ivy_pace_answered(c, m->src, op->slot_asked, op->slot_again);
 		/*
 		 * FREE after a hand-over: the writer has the old contents, so the discard is not
 		 * done.

@@ -130,6 +130,7 @@ static void rx_acks(struct ivy *c, struct ivy_home *h, const struct ivy_msg *m)
 		ivy_set_del(c, &h->set, ivy_who_node(m->who));
 	for (i = 0; i < m->count; i++)
 		ivy_set_del(c, &h->set, ivy_list_id(m, i));
+	ivy_pace_answered(c, m->src, h->txn->asked, h->txn->again);
 	ivy_txn_acked(c, h->txn);
 }
 

@@ -11,6 +11,7 @@
  *	pair.c		the leases between two nodes, of all regions: one for all instances
  *	send.c		a message on its way out, or round to this node itself
  *	lease.c		the leases between this node and the others, and messages under them
+ *	pace.c		how long another node's answer is waited for
  *	tables.c	parameters and tables of an instance
  *	slot.c		slots of resident pages
  *	dir.c		the directory: owner and copyset
@@ -89,6 +90,7 @@ enum ivy_mutant {
 	IVY_MUTANT_AHEAD_DROPPED,	 /* a request is given up though a fault waits for it */
 	IVY_MUTANT_HOLD_FIXED,		 /* a page that bounces is held no longer than others */
 	IVY_MUTANT_HOLD_KEPT,		 /* a page that bounced once is held long for ever */
+	IVY_MUTANT_RETRY_FIXED,		 /* who is slow is asked again as often as ever */
 	IVY_MUTANTS_END
 };
 
@@ -174,7 +176,8 @@ struct ivy_wait {
 struct ivy_txn {
 	struct ivy_txn *next, *prev; /* all of this instance's */
 	struct ivy_home *home;
-	u64 page, due;
+	u64 page;
+	u64 asked; /* when its message was sent last; 0: it is to be sent now */
 	u64 who; /* the writer's request; SEEK: a number of this question */
 	u64 newver;
 	u16 seek; /* SEEK: the node that is being asked */
@@ -186,6 +189,7 @@ struct ivy_txn {
 	 */
 	bool doubt;
 	bool nodata; /* it needs no contents */
+	bool again;  /* the message of this phase was repeated */
 	u32 at, nwait, cap;
 	struct ivy_wait *wait; /* in order of arrival, from `at` up to `nwait` */
 };
@@ -228,20 +232,23 @@ struct ivy_op {
 	u64 page;
 	u64 floor; /* copies up to this version are refused */
 	/* The request under way. */
-	u64 who, due;
+	u64 who;
+	u64 asked; /* when it was sent last; 0: it is to be sent again now */
 	u8 want; /* enum ivy_right */
 	u8 sent;
 	u8 discard; /* make it zero, and put it home, once it is owned */
 	u8 look;    /* a read that no write follows */
 	u8 ahead;   /* enum ivy_ahead */
+	u8 again;   /* it was repeated */
 	/* Requests of other nodes. */
 	u8 todo;
 	u8 give_flags;
 	u16 inv_to;
 	u16 nserve, serve_cap;
+	u8 slot_again;
 	u64 serve_ver, inv_ver, give_ver;
 	u64 give_who;
-	u64 slot_due; /* GIVEN, PUT: when to ask again */
+	u64 slot_asked; /* GIVEN, PUT: the same of PUT or ASK */
 	u64 *serve;
 	struct ivy_cast *cast;
 };
@@ -295,6 +302,7 @@ struct ivy_peer {
 	bool its_leaving; /* it is lost, and the directory may still name it */
 	bool its_counted; /* in the pair's sum */
 	bool its_clean;	  /* it left nothing, and has written nothing that DONE does not tell */
+	u8 slow;	  /* how often the wait for its answers has doubled */
 	u64 its_inc, its_end;
 };
 
@@ -506,6 +514,14 @@ void ivy_tell_home(struct ivy *c, u8 type, u64 page, u64 ver, u8 flags);
 void ivy_answer_home(struct ivy *c, u8 type, u64 page, u64 ver, u64 who);
 void ivy_tell_node(struct ivy *c, u16 dst, u8 type, u64 page, u64 ver, u64 who, u8 flags);
 
+/* ---- pace.c ---- */
+/* For how long that node's answer is waited for. IVY_NONE is accepted by all three. */
+u64 ivy_pace_ns(struct ivy *c, u16 node);
+/* It has not answered in time, and is asked again. */
+void ivy_pace_late(struct ivy *c, u16 node);
+/* It has answered what was sent then; `again`: more than once. */
+void ivy_pace_answered(struct ivy *c, u16 node, u64 asked, bool again);
+
 /* ---- tables.c ---- */
 bool ivy_params_ok(const struct ivy_params *p);
 void ivy_params_default(struct ivy_params *p);
@@ -552,6 +568,8 @@ struct ivy_op *ivy_op_make(struct ivy *c, u64 page);
 void ivy_op_trim(struct ivy *c, struct ivy_op *op); /* frees it if nothing is under way */
 void ivy_op_want(struct ivy *c, struct ivy_op *op, enum ivy_right right);
 void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry);
+/* Sends it again, if its answer is late, or gives it up, if it was asked for ahead. */
+void ivy_op_tick(struct ivy *c, struct ivy_op *op);
 void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err);
 /* A fault waits for what was asked for ahead. */
 void ivy_op_join(struct ivy *c, struct ivy_op *op);
@@ -623,7 +641,7 @@ struct ivy_txn *ivy_txn_make(struct ivy *c, struct ivy_home *h, u64 page);
 void ivy_txn_write(struct ivy *c, struct ivy_txn *t, u64 who, u64 have);
 void ivy_txn_wait(struct ivy *c, struct ivy_txn *t, u64 who, u64 have, bool retry);
 void ivy_txn_acked(struct ivy *c, struct ivy_txn *t); /* the copyset may have shrunk */
-void ivy_txn_send(struct ivy *c, struct ivy_txn *t);  /* (re)sends the message of its phase */
+void ivy_txn_send(struct ivy *c, struct ivy_txn *t);  /* sends the message of its phase */
 void ivy_txn_done(struct ivy *c, struct ivy_txn *t);
 /* The writer has not taken the page, and will not: the owner has it again. */
 void ivy_txn_cancel(struct ivy *c, struct ivy_txn *t);

@@ -157,6 +157,7 @@ static void lease_begin(struct ivy *c, u16 home, struct ivy_peer *peer)
 {
 	IVY_ASSERT(!peer->my_slots);
 	peer->my_state = IVY_LEASE_JOINING;
+	peer->slow = 0;
 	peer->my_inc = ++c->txn;
 	ivy_lease_renew(c, home, peer);
 	ivy_lease_plan(c, peer);

@@ -119,7 +119,8 @@ void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry)
 	const struct ivy_slot *s = ivy_slot_get(c, op->page);
 	u8 flags = retry && op->sent ? IVY_F_RETRY : 0;
 
-	op->due = ivy_now(c) + c->p.retry_ns * (op->ahead ? IVY_AHEAD_RETRIES : 1);
+	op->asked = ivy_now(c);
+	op->again = op->sent;
 	if (!op->want || (op->todo & IVY_TODO_PUT) || (s && (s->flags & IVY_SLOT_PUT)))
 		return; /* FREE comes first */
 	if (!ivy_lease_live(c, home, true)) {
@@ -135,10 +136,40 @@ void ivy_op_send(struct ivy *c, struct ivy_op *op, bool retry)
 		getx_send(c, op, home, flags);
 }
 
+/* The node whose answer is waited for, as far as is known here. */
+static u16 awaited(struct ivy *c, const struct ivy_op *op)
+{
+	u16 home = ivy_home_of(c, op->page);
+	const struct ivy_home *h;
+
+	if (home != c->p.id)
+		return home;
+	h = ivy_dir_entry(c, op->page, false);
+	return h && !h->txn ? h->owner : IVY_NONE;
+}
+
+void ivy_op_tick(struct ivy *c, struct ivy_op *op)
+{
+	u16 node = awaited(c, op);
+	u64 wait = ivy_pace_ns(c, node), least = op->ahead ? IVY_AHEAD_RETRIES * c->p.retry_ns : 0;
+	bool late = !op->asked || ivy_now(c) - op->asked >= (wait > least ? wait : least);
+
+	if (op->ahead && late)
+		ivy_op_forgo(op);
+	if (!op->want || op->ahead || (op->sent && !late) || IVY_MUTANT(NO_RETRY))
+		return;
+	if (op->sent && op->asked)
+		ivy_pace_late(c, node);
+	c->stats.retries += op->sent;
+	ivy_op_send(c, op, true);
+}
+
 void ivy_op_finish(struct ivy *c, struct ivy_op *op, int err)
 {
 	bool ahead = op->ahead;
 
+	if (op->sent)
+		ivy_pace_answered(c, awaited(c, op), op->asked, op->again);
 	ivy_op_forgo(op);
 	if (err)
 		op->discard = false;
@@ -157,7 +188,7 @@ void ivy_op_forgo(struct ivy_op *op)
 void ivy_op_join(struct ivy *c, struct ivy_op *op)
 {
 	op->ahead = IVY_AHEAD_NOT;
-	op->due = ivy_now(c) + c->p.retry_ns;
+	op->asked = ivy_now(c);
 	if (!op->sent)
 		ivy_op_send(c, op, true);
 }

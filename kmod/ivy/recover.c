@@ -49,7 +49,7 @@ static void seek_next(struct ivy *c, struct ivy_txn *t)
 	} else if (h->set.n && !t->doubt && !IVY_MUTANT(SEEK_ONCE)) {
 		t->doubt = true;
 		seek_aim(c, t, ivy_set_next(&h->set, 0));
-		t->due = ivy_now(c) + c->p.retry_ns;
+		t->asked = ivy_now(c);
 	} else {
 		ivy_dir_lose(c, h, t->page);
 		ivy_txn_next(c, t);
@@ -78,6 +78,7 @@ bool ivy_recover_found(struct ivy *c, struct ivy_home *h, const struct ivy_msg *
 {
 	if (!sought(h->txn, m) || (m->type == IVY_PUT && IVY_MUTANT(PUT_IS_NOT_HAVE)))
 		return false;
+	ivy_pace_answered(c, m->src, h->txn->asked, h->txn->again);
 	h->owner = m->src;
 	ivy_set_del(c, &h->set, m->src);
 	ivy_txn_next(c, h->txn);

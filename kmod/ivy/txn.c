@@ -153,13 +153,14 @@ static void inv_send(struct ivy *c, struct ivy_txn *t)
 		ivy_grant_inv(c, t->page, h->ver, c->p.id);
 }
 
-void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
+static void txn_send(struct ivy *c, struct ivy_txn *t, bool again)
 {
 	struct ivy_home *h = t->home;
 	u16 writer = ivy_who_node(t->who);
 	u8 flags = 0;
 
-	t->due = ivy_now(c) + c->p.retry_ns;
+	t->asked = ivy_now(c);
+	t->again = again;
 	switch (t->phase) {
 	case IVY_PH_INV:
 		inv_send(c, t);
@@ -181,6 +182,11 @@ void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
 		ivy_tell_node(c, t->seek, IVY_SEEK, t->page, h->ver, t->who, flags);
 		break;
 	}
+}
+
+void ivy_txn_send(struct ivy *c, struct ivy_txn *t)
+{
+	txn_send(c, t, false);
 }
 
 /* The contents are lost. */
@@ -251,6 +257,8 @@ void ivy_txn_done(struct ivy *c, struct ivy_txn *t)
 	struct ivy_home *h = t->home;
 	u16 former = h->owner, writer = ivy_who_node(t->who);
 
+	ivy_pace_answered(c, writer, t->asked, t->again);
+	ivy_pace_answered(c, former, t->asked, t->again);
 	ivy_set_del(c, &h->set, writer);
 	/* Invariants 4 and 1 of IVY.md. */
 	IVY_ASSERT(!h->set.n && t->newver > h->ver);
@@ -344,24 +352,50 @@ void ivy_txn_node_joined(struct ivy *c, u16 node)
 
 	for (t = c->txns; t; t = t->next)
 		if (txn_awaits(t, node))
-			t->due = 0;
+			t->asked = 0;
 }
 
-/* The nodes that the transaction waits for are doubted: see ivy_pair_doubt(). */
-static void txn_doubt(struct ivy *c, const struct ivy_txn *t)
+/* The first node from that one on whose message the phase waits for; or IVY_NONE. */
+static u16 txn_awaited(const struct ivy_txn *t, u16 from)
 {
-	const struct ivy_home *h = t->home;
-	u16 node;
+	u16 owner = t->phase == IVY_PH_GIVE ? t->home->owner : IVY_NONE;
+	u16 node = t->phase == IVY_PH_SEEK ? t->seek : ivy_who_node(t->who);
 
 	if (t->phase == IVY_PH_INV) {
-		for (node = ivy_set_next(&h->set, 0); node != IVY_NONE;
-		     node = ivy_set_next(&h->set, (u16)(node + 1)))
-			ivy_lease_doubt(c, node);
-		return;
+		from = ivy_set_next(&t->home->set, from);
+		return from == node ? ivy_set_next(&t->home->set, (u16)(from + 1)) : from;
 	}
-	if (t->phase == IVY_PH_GIVE)
-		ivy_lease_doubt(c, h->owner);
-	ivy_lease_doubt(c, t->phase == IVY_PH_SEEK ? t->seek : ivy_who_node(t->who));
+	if (from <= owner && (owner < node || from > node))
+		return owner;
+	return from <= node ? node : IVY_NONE;
+}
+
+/* Whether its message is to be sent again. */
+static bool txn_late(struct ivy *c, const struct ivy_txn *t)
+{
+	u64 since = ivy_now(c) - t->asked;
+	u16 node;
+
+	if (!t->asked)
+		return true;
+	if (since < c->p.retry_ns)
+		return false;
+	for (node = txn_awaited(t, 0); node != IVY_NONE; node = txn_awaited(t, (u16)(node + 1)))
+		if (since < ivy_pace_ns(c, node))
+			return false;
+	return true;
+}
+
+/* The nodes that it waits for are slow, and doubted: see ivy_pair_doubt(). */
+static void txn_doubt(struct ivy *c, const struct ivy_txn *t)
+{
+	u16 node;
+
+	for (node = txn_awaited(t, 0); node != IVY_NONE; node = txn_awaited(t, (u16)(node + 1))) {
+		ivy_lease_doubt(c, node);
+		if (t->asked)
+			ivy_pace_late(c, node);
+	}
 }
 
 void ivy_txn_tick(struct ivy *c)
@@ -369,10 +403,10 @@ void ivy_txn_tick(struct ivy *c)
 	struct ivy_txn *t;
 
 	for (t = c->txns; t; t = t->next) {
-		if (ivy_now(c) < t->due || IVY_MUTANT(NO_RETRY))
+		if (IVY_MUTANT(NO_RETRY) || !txn_late(c, t))
 			continue;
 		c->stats.retries++;
 		txn_doubt(c, t);
-		ivy_txn_send(c, t);
+		txn_send(c, t, true);
 	}
 }

@@ -33,7 +33,7 @@ TOP = os.path.normpath(os.path.join(os.path.dirname(os.path.abspath(__file__)), 
 FLOORS = {
     "kmod/ivy": [
         "wire", "heap pairs", "types", "impl",
-        "copyset carry", "pair", "send", "lease", "tables", "slot", "dir",
+        "copyset carry", "pair", "send", "lease", "pace", "tables", "slot", "dir",
         "relay", "op", "ahead", "cast",
         "agent", "grant",
         "serve", "txn", "recover", "home",

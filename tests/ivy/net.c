@@ -547,6 +547,12 @@ void net_discard(u16 node, u32 page)
 	after(n);
 }
 
+void net_evict(u16 node, u32 page)
+{
+	ivy_evict(net_nodes[node].core, page);
+	after(&net_nodes[node]);
+}
+
 /* ---- what happens ---- */
 
 static void packet_take(struct net_node *n, struct net_packet *p)

@@ -82,6 +82,7 @@ void net_restart(u16 node);
 u64 net_random(u64 below);
 void net_fault(u16 node, u32 page, bool write);
 void net_discard(u16 node, u32 page);
+void net_evict(u16 node, u32 page);
 /* After every access, and when all is quiet. NULL, or what is wrong. */
 const char *net_wrong(u32 page);
 /* Called when a fault has been answered: begins what the node does next. */

@@ -2,7 +2,7 @@
 /*
  * sim.c - the largest cluster, and bad networks.
  *
- *	sim [-m MUTANT] large|idle|costs|streams|bounces|faults|few [SEED [LAST]]
+ *	sim [-m MUTANT] large|idle|costs|streams|bounces|slow|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes of
@@ -11,7 +11,7 @@
  * forgotten for good, which relayed reads and carried renewals. `costs` counts the
  * messages of single accesses, `streams` those of accesses to one page after the other, and how much
  * of the link they use, `bounces` those of two nodes that write the same page, all the time or now
- * and then. `faults` lets 40 nodes write and read 16 pages under connections that break, messages
+ * and then; `slow` how long hosts that are slow take for many pages at once. `faults` lets 40 nodes write and read 16 pages under connections that break, messages
  * that come again, nodes that are cut off for longer than their lease or begin anew, and memory that
  * is short: one writer or some readers at any time, nothing stale or discarded, no page lost that a
  * node has, and every access comes to an end. `few` does the same with 4 nodes, of which two are
@@ -561,6 +561,118 @@ static void bounces(void)
 	promise(doubling.doubled && !no_longer.doubled, "and one that no longer bounces");
 }
 
+/* ---- slow ---- */
+
+#define SLOW_PAGES 1024u
+#define AT_ONCE	   64u /* as the module evicts them */
+#define SLOW_MS	   1000000ull
+
+static bool slow_write;
+static u32 slow_next, slow_done; /* the page that is asked for next; how many have been answered */
+
+static void slow_answered(struct net_node *n, u32 page, bool lost)
+{
+	(void)page;
+	(void)lost;
+	slow_done++;
+	if (slow_next < SLOW_PAGES)
+		net_fault(n->id, slow_next++, slow_write);
+}
+
+static void slow_begin(u64 cpu_ns)
+{
+	struct net_config config = {.nodes = 3,
+				    .nhomes = 1,
+				    .pages = SLOW_PAGES,
+				    .rtt_ns = RTT,
+				    .cpu_ns = cpu_ns,
+				    .bits_per_us = 10000,
+				    .lease_ns = 1ull << 50,
+				    .retry_ns = SECOND / 5};
+	u32 i;
+
+	net_begin(&config);
+	for (i = 0; i < SLOW_PAGES; i++)
+		fault_time(1, i, true);
+	fault_time(2, 0, true); /* it has a lease now */
+	fault_time(1, 0, true);
+}
+
+static u32 slow_left(void)
+{
+	u32 i, left = 0;
+
+	for (i = 0; i < SLOW_PAGES; i++)
+		left += net_nodes[1].frames[i].resident;
+	return left;
+}
+
+/* What the messages take that the home gets and sends for each page, one after the other. */
+static u64 slow_ideal(u32 messages, u64 cpu_ns)
+{
+	return SLOW_PAGES * messages * cpu_ns;
+}
+
+static void slow_judge(const char *what, u64 begun, u64 messages, u64 least, u64 cpu_ns)
+{
+	double ideal = (double)least, took = (double)(net_now - begun);
+
+	printf("%u pages %s by hosts that take %llu ms a message: %.1f s, %.2f times what the "
+	       "home's messages take, %.2f messages a page\n",
+	       SLOW_PAGES, what, (unsigned long long)(cpu_ns / SLOW_MS), took / SECOND, took / ideal,
+	       (double)(net_totals.messages - messages) / SLOW_PAGES);
+	promise(took <= 1.5 * ideal, "one and a half times at most");
+	net_end();
+}
+
+static void slow_evictions(u64 cpu_ns)
+{
+	u64 begun, messages, ideal = slow_ideal(2, cpu_ns);
+	u32 left, sent = 0;
+
+	slow_begin(cpu_ns);
+	messages = net_totals.messages;
+	begun = net_now;
+	while ((left = slow_left()) && net_now < begun + 2 * ideal) {
+		while (sent < SLOW_PAGES && sent - (SLOW_PAGES - left) < AT_ONCE)
+			net_evict(1, sent++);
+		net_run_until(net_now + cpu_ns);
+	}
+	promise(!left, "every page is at its home");
+	slow_judge("sent home", begun, messages, ideal, cpu_ns);
+}
+
+static void slow_accesses(bool write, u64 cpu_ns)
+{
+	u64 begun, messages, ideal = slow_ideal(write ? 4 : 2, cpu_ns);
+
+	slow_begin(cpu_ns);
+	messages = net_totals.messages;
+	begun = net_now;
+	slow_write = write;
+	slow_next = slow_done = 0;
+	net_answered = slow_answered;
+	while (slow_next < AT_ONCE)
+		net_fault(2, slow_next++, write);
+	while (slow_done < SLOW_PAGES && net_now < begun + 2 * ideal)
+		net_run_until(net_now + cpu_ns);
+	net_answered = NULL;
+	promise(slow_done == SLOW_PAGES, "every access comes to an end");
+	slow_judge(write ? "written" : "read", begun, messages, ideal, cpu_ns);
+}
+
+static void slow(void)
+{
+	static const u64 each_ms[] = {2, 6, 10};
+	u32 i;
+
+	for (i = 0; i < sizeof(each_ms) / sizeof(*each_ms); i++) {
+		slow_evictions(each_ms[i] * SLOW_MS);
+		slow_accesses(false, each_ms[i] * SLOW_MS);
+		slow_accesses(true, each_ms[i] * SLOW_MS);
+	}
+}
+
 /* ---- faults ---- */
 
 static u32 pages; /* that all use */
@@ -653,6 +765,8 @@ int main(int argc, char **argv)
 		streams(64);
 	} else if (at < argc && !strcmp(argv[at], "bounces")) {
 		bounces();
+	} else if (at < argc && !strcmp(argv[at], "slow")) {
+		slow();
 	} else if (at < argc && !strcmp(argv[at], "faults")) {
 		for (seed = first; seed <= last; seed++)
 			faults(40, 3, NET_PAGES / 4, seed);
@@ -660,7 +774,7 @@ int main(int argc, char **argv)
 		for (seed = first; seed <= last; seed++)
 			faults(4, 2, 4, seed);
 	} else {
-		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|streams|bounces|faults|few "
+		fprintf(stderr, "usage: sim [-m MUTANT] large|idle|costs|streams|bounces|slow|faults|few "
 				"[SEED [LAST]]\n");
 		return 2;
 	}

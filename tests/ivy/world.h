@@ -97,6 +97,7 @@ struct world_config {
 	u8 looks; /* 1: who reads says that no write follows; 2: only nodes with odd numbers do */
 	u8 ahead; /* pages are asked for ahead: a fault on the first asks for the second */
 	u8 bounded; /* it has more states than are visited */
+	u8 larger;  /* it needs the larger bound */
 	u8 fanout;
 };
 

@@ -42,6 +42,12 @@ static void mix_ago(int node, u64 t)
 	mix(!t || world.now[node] - t > 16 * W_STEP_NS ? ~0ull : world.now[node] - t);
 }
 
+/* How long it waits for an answer already: how long it may is up to how slow the other node is. */
+static void mix_asked(int node, u64 asked, bool again)
+{
+	mix((asked ? world.now[node] - asked : ~0ull >> 1) << 1 | again);
+}
+
 static void mix_packet(const struct packet *p, bool raw)
 {
 	u32 i;
@@ -103,8 +109,10 @@ static void mix_op(int node, const struct ivy_op *op)
 	    (u64)op->ahead << 52);
 	mix_who(op->who);
 	mix(op->floor);
-	mix_time(node, op->due);
-	mix_time(node, op->slot_due);
+	if (op->want && (op->sent || op->ahead))
+		mix_asked(node, op->asked, op->again);
+	if (world.f[node][op->page].slot.flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT))
+		mix_asked(node, op->slot_asked, op->slot_again);
 	if (op->todo & IVY_TODO_GIVE) {
 		mix(op->give_ver);
 		mix_who(op->give_who);
@@ -134,7 +142,7 @@ static void mix_txn(int node, const struct ivy_txn *t)
 	mix(t->phase | t->dead << 8 | t->nodata << 9 | (u64)(t->nwait - t->at) << 16);
 	mix_who(t->who);
 	mix(t->newver);
-	mix_time(node, t->due);
+	mix_asked(node, t->asked, t->again);
 	if (t->phase == IVY_PH_SEEK)
 		mix_node(t->seek);
 	for (i = t->at; i < t->nwait; i++) {
@@ -158,7 +166,7 @@ static void mix_home(int node, const struct ivy_home *h)
 static void mix_peer(int node, const struct ivy_peer *p)
 {
 	mix(p->my_state | p->its_state << 8 | p->my_slots << 16 | (u64)p->my_ops << 24 |
-	    (u64)p->its_leaving << 48);
+	    (u64)p->its_leaving << 48 | (u64)p->slow << 52);
 	mix(p->my_inc);
 	mix(p->its_inc);
 	if (!world_leases(config))
