@@ -236,11 +236,14 @@ static void call_drop(struct vcpu_peer *peer, struct vcpu_call *call)
 /* The lock is held, and given up while it waits. */
 static int call_wait(struct vcpu_peer *peer, struct vcpu_call *call)
 {
-	uint64_t began = now_ns(), until = began + peer->env->call_ms * 1000000ull, took;
+	uint64_t began = now_ns(), slice = peer->env->call_ms * 1000000ull / VCPU_SLICES, took;
+	unsigned slices = 0;
 	char why[VCPU_WHY_BYTES];
 
+	/* As this process waits: it may have stood still for longer, and the answer be there. */
 	while (!call->done)
-		if (cond_wait_until(&call->over, &peer->lock, until) == ETIMEDOUT && !call->done) {
+		if (cond_wait_until(&call->over, &peer->lock, now_ns() + slice) == ETIMEDOUT &&
+		    !call->done && ++slices == VCPU_SLICES) {
 			snprintf(why, sizeof(why), "node %u did not answer %s within %u ms",
 				 peer->node, vcpu_type_name(call->request->type),
 				 peer->env->call_ms);
@@ -494,14 +497,20 @@ static void end_silent(struct vcpu_peer *peer)
 static void read_all(struct vcpu_peer *peer, uint8_t *bytes)
 {
 	unsigned silence_ms = peer->env->silence_ms, slices = 0;
-	uint64_t heard_ns = now_ns();
+	uint64_t looked_ns = now_ns(), unheard_ns = 0,
+		 slice_ns = silence_ms * 1000000ull / VCPU_SLICES;
 	struct vcpu_frame frame = {0};
 	size_t count = 0;
 
 	for (;;) {
 		int n = vcpu_socket_read(peer->fd, bytes + count, READ_BYTES - count, silence_ms);
+		uint64_t now = now_ns();
 		bool any = false;
 
+		/* No longer than a read waits: what this process stood still is no silence of the
+		 * peer's. */
+		unheard_ns += now - looked_ns < slice_ns ? now - looked_ns : slice_ns;
+		looked_ns = now;
 		if (n == -ETIMEDOUT) {
 			/* One slice more than the peer's pauses have. */
 			if (++slices <= VCPU_SLICES)
@@ -522,8 +531,8 @@ static void read_all(struct vcpu_peer *peer, uint8_t *bytes)
 		}
 		if (any) {
 			slices = 0;
-			heard_ns = now_ns();
-		} else if (now_ns() - heard_ns > 2 * silence_ms * 1000000ull) {
+			unheard_ns = 0;
+		} else if (unheard_ns > 2 * silence_ms * 1000000ull) {
 			end_silent(peer); /* a byte now and then is no frame */
 			return;
 		}

@@ -14,6 +14,7 @@
 #include <stdatomic.h>
 #include <sys/prctl.h>
 #include <sys/un.h>
+#include <sys/wait.h>
 #include <time.h>
 
 #define NODES	   4
@@ -627,6 +628,52 @@ static void a_peer_that_never_ends_a_frame_ends(void)
 	node_end(&n);
 }
 
+/* This process does nothing for longer than a peer may; then the bytes are there. */
+static void stand_still(int fd, const uint8_t *bytes, size_t count)
+{
+	pid_t parent = getpid(), child = fork();
+	int status;
+
+	CHECK(child >= 0);
+	if (!child) {
+		kill(parent, SIGSTOP);
+		poll(NULL, 0, 3 * QUICK_MS);
+		if (send(fd, bytes, count, MSG_NOSIGNAL) != (ssize_t)count)
+			_exit(1);
+		kill(parent, SIGCONT);
+		_exit(0);
+	}
+	while (waitpid(child, &status, 0) != child)
+		CHECK_EQ(errno, EINTR);
+	CHECK_EQ(status, 0);
+}
+
+static void a_node_that_stood_still_judges_nobody(void)
+{
+	struct vcpu_frame f = {.type = VCPU_IRQ, .value = 40};
+	struct vcpu_router_conf conf;
+	uint8_t out[VCPU_FRAME_MAX];
+	struct node n;
+	struct raw raw;
+	int bytes;
+
+	world("0-1@0;2-3@1");
+	conf = conf_of(&n, 0);
+	conf.silence_ms = QUICK_MS;
+	node_start(&n, &conf);
+	raw_connect(&raw);
+	CHECK(!vcpu_router_wait_up(n.r, LONG_MS));
+	bytes = raw_seal(&raw, &f, out);
+	stand_still(raw.fd, out, VCPU_HEAD_BYTES);
+	poll(NULL, 0, QUICK_MS / 16); /* in which half a frame is read */
+	CHECK(send(raw.fd, out + VCPU_HEAD_BYTES, (size_t)bytes - VCPU_HEAD_BYTES, MSG_NOSIGNAL) ==
+	      bytes - VCPU_HEAD_BYTES);
+	WAIT_FOR(n.irqs || n.lost);
+	CHECK_EQ(n.irqs, 1);
+	raw_end(&raw);
+	node_end(&n);
+}
+
 /* Nobody sends anything for longer than the silence that ends a peer. */
 static void quiet_nodes_hear_of_each_other(void)
 {
@@ -1001,6 +1048,7 @@ static const struct check_test tests[] = {
 	{"an-interrupt-waits-once", an_interrupt_waits_once},
 	{"a-peer-that-reads-nothing-ends", a_peer_that_reads_nothing_ends},
 	{"a-silent-peer-ends", a_silent_peer_ends},
+	{"a-node-that-stood-still-judges-nobody", a_node_that_stood_still_judges_nobody},
 	{"a-peer-that-never-ends-a-frame-ends", a_peer_that_never_ends_a_frame_ends},
 	{"quiet-nodes-hear-of-each-other", quiet_nodes_hear_of_each_other},
 	{"a-replayed-frame-ends-the-peer", a_replayed_frame_ends_the_peer},
