@@ -87,7 +87,7 @@ FLOORS = {
         "bench/stop bench/bench_file bench/sizes bench/data bench/link bench/swap_area", "bench/report", "bench/codec bench/child bench/command bench/exchange", "bench/node",
         "bench/loads bench/busy bench/guests bench/parts bench/peers bench/touch bench/scale_client", "bench/budget",
         "bench/swap_programs bench/guest_code bench/guest", "bench/round bench/networks bench/scale bench/swap bench/table", "bench/bench",
-        "run/notes run/qemu_opts run/machine run/walks", "run/qemu_config run/qemu_facts", "run/qemu_ask",
+        "run/notes run/qemu_opts run/machine run/walks run/relay", "run/qemu_config run/qemu_facts", "run/qemu_ask",
         "run/command", "run/argv run/scan", "run/args",
         "run/budget run/config run/cpus run/demand run/region run/shares",
         "run/balance run/limit run/child run/ending run/figures run/file", "run/kernel run/watch", "run/hosts", "run/run",

@@ -126,6 +126,7 @@ def by_ssh(l, key):
     process = l.start("fails", *deaf, *gvm_run(cpus, key, "--ssh"), *qemu(shared, *in_file(shared)), env=env)
     expect(process.wait(40) not in (0, 98), "status %s", process.popen.returncode)
     expect("node 1, %s: ended with status 99" % HOST1 in process.log(), "it says %s", process.log())
+    expect("%s: fake ssh\n" % HOST1 in process.log(), "it says %s", process.log())
 
 
 def tells(shared, node, *what):

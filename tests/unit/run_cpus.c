@@ -170,6 +170,9 @@ static void what_several_hosts_cannot_do_is_refused(void)
 {
 	refused("q -m 1G", -EINVAL, "--cpus has 3 vCPUs, and -smp has 1");
 	refused("q -m 1G -smp 4", -EINVAL, "--cpus has 3 vCPUs, and -smp has 4");
+	refused("q -m 1G -smp eight", -EINVAL, "-smp cpus=eight: 'eight' is not a number");
+	refused("q -m 1G -smp 3,maxcpus=3x", -EINVAL, "-smp maxcpus=3x: '3x' is not a number");
+	refused("q -m 1G -smp cores=-3", -EINVAL, "-smp cores=-3: '-3' is not a number");
 	refused("q -m 1G -smp sockets=2,cores=2,threads=2", -EINVAL, "-smp has 8");
 	refused("q -m 1G -smp 3,maxcpus=4", -EOPNOTSUPP, "maxcpus=4: vCPUs cannot be plugged in");
 	refused("q -m 1G -smp 3 -device max-x86_64-cpu,socket-id=1", -EOPNOTSUPP, "vCPUs cannot be plugged in");

@@ -114,23 +114,33 @@ static const char *option_text(const struct run_args *a, const char *name)
 	return text;
 }
 
-/* Of -smp; 0: not given. */
-static unsigned smp_value(const struct run_args *a, const char *key)
+/* Of -smp; 0: not given. As QEMU reads it, whatever its base. */
+static int smp_value(const struct run_args *a, const char *key, unsigned *value, char err[RUN_ERR_TEXT])
 {
-	char *text = option_value(a, "smp", "cpus", key);
-	unsigned long n = text ? strtoul(text, NULL, 10) : 0;
+	char *text = option_value(a, "smp", "cpus", key), *end = NULL;
+	unsigned long n = text ? strtoul(text, &end, 0) : 0;
+	int rc = 0;
 
+	if (text && (*text < '0' || *text > '9' || *end))
+		rc = refuse(err, -EINVAL, "-smp %s=%s: '%s' is not a number", key, text, text);
 	free(text);
-	return n > 1u << 20 ? 1u << 20 : (unsigned)n;
+	*value = n > 1u << 20 ? 1u << 20 : (unsigned)n;
+	return rc;
 }
 
 static int smp_check(const struct run_cpus *c, const struct run_args *a, char err[RUN_ERR_TEXT])
 {
 	static const char *const parts[] = {"sockets", "dies", "clusters", "cores", "threads"};
-	unsigned cpus = smp_value(a, "cpus"), most = smp_value(a, "maxcpus"), product = 1;
+	unsigned cpus, most, part, product = 1;
+	int rc = smp_value(a, "cpus", &cpus, err);
 
-	for (unsigned i = 0; i < sizeof(parts) / sizeof(parts[0]); i++)
-		product *= smp_value(a, parts[i]) ? smp_value(a, parts[i]) : 1;
+	rc = rc ? rc : smp_value(a, "maxcpus", &most, err);
+	for (unsigned i = 0; !rc && i < sizeof(parts) / sizeof(parts[0]); i++) {
+		rc = smp_value(a, parts[i], &part, err);
+		product *= part ? part : 1;
+	}
+	if (rc)
+		return rc;
 	if (!cpus)
 		cpus = most ? most : product;
 	if (most && most != cpus)

@@ -16,6 +16,7 @@
 #include "memnode/clock.h"
 #include "memnode/gvm_client.h"
 #include "memnode/size.h"
+#include "relay.h"
 #include "say.h"
 #include "walks.h"
 
@@ -24,11 +25,13 @@
 #include <fcntl.h>
 #include <ifaddrs.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/prctl.h>
+#include <sys/signalfd.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -38,6 +41,7 @@
 #define PORT	    9998 /* the module's own is 9999 */
 #define END_NS	    (10 * 1000000000ull) /* for the others, once one host's QEMU has ended */
 #define FAILED_NS   (1 * 1000000000ull)	 /* the same, where it has failed: there may be no guest yet */
+#define LISTEN_MS   1000
 #define REGION_PATH 300
 
 struct hosts {
@@ -47,6 +51,8 @@ struct hosts {
 	const char *key;
 	bool local[RUN_CPUS_MAX]; /* the address is this host's */
 	pid_t pid[RUN_CPUS_MAX];  /* 0: none runs */
+	struct run_relay relay[RUN_CPUS_MAX];
+	int said; /* where the one says it that is begun now */
 	int status;		  /* of node 0, or of the first that failed; -1: none has ended */
 };
 
@@ -347,7 +353,9 @@ __attribute__((noreturn)) static void child(struct hosts *h, unsigned node, char
 		setpgid(0, 0);
 		null = open("/dev/null", O_RDONLY);
 		dup2(null, STDIN_FILENO);
+		dup2(h->said, STDOUT_FILENO);
 	}
+	dup2(h->said, STDERR_FILENO);
 	sigprocmask(SIG_SETMASK, mask, NULL);
 	if (h->local[node])
 		_exit(become(h, node));
@@ -389,14 +397,28 @@ static bool all_reap(struct hosts *h)
 	return left;
 }
 
+/* Shows what they say. Returns a signal that has come, or 0 after a second. */
+static int all_listen(struct hosts *h, int signals)
+{
+	struct pollfd ready[RUN_CPUS_MAX + 1] = {{.fd = signals, .events = POLLIN}};
+	struct signalfd_siginfo came;
+
+	for (unsigned i = 0; i < h->c.hosts; i++)
+		ready[i + 1] = (struct pollfd){.fd = h->relay[i].fd, .events = POLLIN};
+	poll(ready, h->c.hosts + 1, LISTEN_MS);
+	for (unsigned i = 0; i < h->c.hosts; i++)
+		if (ready[i + 1].revents)
+			run_relay_take(&h->relay[i]);
+	return ready[0].revents && read(signals, &came, sizeof(came)) == sizeof(came) ? (int)came.ssi_signo : 0;
+}
+
 /* Until all have ended. What ends one ends all by itself, if it has begun; else it is told to. */
-static void all_watch(struct hosts *h, const sigset_t *set)
+static void all_watch(struct hosts *h, int signals)
 {
 	uint64_t end_ns = 0;
 
 	while (all_reap(h)) {
-		struct timespec look = {.tv_sec = 1};
-		int signal = sigtimedwait(set, NULL, &look);
+		int signal = all_listen(h, signals);
 
 		if (signal > 0 && signal != SIGCHLD && h->pid[0])
 			kill(h->pid[0], signal);
@@ -407,6 +429,25 @@ static void all_watch(struct hosts *h, const sigset_t *set)
 		if (end_ns && gvm_now_ns() > end_ns)
 			all_tell(h, SIGTERM);
 	}
+	for (unsigned i = 0; i < h->c.hosts; i++)
+		run_relay_close(&h->relay[i]);
+}
+
+/* Its process, or a negative errno. */
+static pid_t begin(struct hosts *h, unsigned node, char **argv, const sigset_t *mask, pid_t parent)
+{
+	pid_t pid;
+	int err;
+
+	h->said = run_relay_open(&h->relay[node], h->c.host[node].text);
+	if (h->said < 0)
+		return h->said;
+	pid = fork();
+	if (pid == 0)
+		child(h, node, argv, mask, parent);
+	err = errno;
+	close(h->said);
+	return pid < 0 ? -err : pid;
 }
 
 /* The others first: where one cannot be begun, no guest has. */
@@ -414,6 +455,7 @@ static int run_all(struct hosts *h, char **argv)
 {
 	pid_t parent = getpid();
 	sigset_t set, before;
+	int signals;
 
 	signal(SIGCHLD, SIG_DFL); /* a parent may have had it ignored: then no child's end is told */
 	sigemptyset(&set);
@@ -422,18 +464,24 @@ static int run_all(struct hosts *h, char **argv)
 	sigaddset(&set, SIGTERM);
 	sigaddset(&set, SIGHUP);
 	sigprocmask(SIG_BLOCK, &set, &before);
+	signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (signals < 0) {
+		say("signalfd: %s", strerror(errno));
+		return 1;
+	}
 	h->status = -1;
+	for (unsigned i = 0; i < h->c.hosts; i++)
+		h->relay[i].fd = -1;
 	for (unsigned i = h->c.hosts; i-- > 0 && h->status < 0;) {
-		h->pid[i] = fork();
-		if (h->pid[i] == 0)
-			child(h, i, argv, &before, parent);
+		h->pid[i] = begin(h, i, argv, &before, parent);
 		if (h->pid[i] < 0) {
-			say("fork: %s", strerror(errno));
+			say("node %u, %s: cannot be begun: %s", i, h->c.host[i].text, strerror(-h->pid[i]));
 			h->pid[i] = 0;
 			h->status = 1;
 		}
 	}
-	all_watch(h, &set);
+	all_watch(h, signals);
+	close(signals);
 	return h->status;
 }
 
