@@ -228,6 +228,15 @@ bool vcpu_antenna_is_pending(const struct kvm_lapic_state *lapic, const struct k
 	return any;
 }
 
+bool vcpu_antenna_smi(struct kvm_vcpu_events *events)
+{
+	if (!events->smi.pending)
+		return false;
+	memset(&events->smi, 0, sizeof(events->smi));
+	events->flags = KVM_VCPUEVENT_VALID_SMM;
+	return true;
+}
+
 void vcpu_antenna_keep(struct vcpu_antenna_kept *kept, unsigned vector, bool level)
 {
 	uint64_t bit = 1ull << (vector % 64);

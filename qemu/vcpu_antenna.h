@@ -58,6 +58,12 @@ enum vcpu_antenna_heard vcpu_antenna_heard(const struct kvm_run *run, unsigned *
 /* Whether to make it run: what has woken it may have been a SIPI too many. */
 bool vcpu_antenna_is_pending(const struct kvm_lapic_state *lapic, const struct kvm_vcpu_events *events);
 
+/*
+ * Whether an SMI is what has woken it: taken out of `events`, which are to be given back. It is not to run with one: it would
+ * leave its loop for what the guest has in system management mode.
+ */
+bool vcpu_antenna_smi(struct kvm_vcpu_events *events);
+
 /* What was heard and not told yet: of a vector that comes twice before it is told its owner's APIC has one bit, too. */
 struct vcpu_antenna_kept {
 	uint64_t vectors[4], levels[4];

@@ -22,12 +22,16 @@
 #define FLAT_CPUS     8
 #define LOOK_US       100    /* for the SIPI behind an INIT; ever longer, as there may be none */
 #define LOOK_US_MAX   5000
+#define DEBUG_REGISTERS  4
+#define DR7_BASE      0x400
 
 /* Each is its vCPU's thread's, but while all vCPUs stand. */
 static struct antenna {
     bool parked;       /* KVM has its state, since the last reset */
     bool init_told;    /* INIT has come, and its SIPI has not */
     struct vcpu_antenna_kept kept;
+    unsigned starts;   /* how many are known, since the machine is */
+    uint64_t start[DEBUG_REGISTERS];
 } antennas[VCPU_CPUS_MAX];
 
 static uint8_t *code;
@@ -131,6 +135,30 @@ static void park(CPUState *cpu)
 }
 
 /*
+ * Where the guest begins its vCPUs: an INIT and a SIPI that come while this one runs its loop make KVM run it there, which it
+ * leaves before the first instruction. Firmware and kernel each have a place.
+ */
+static void guard(CPUState *cpu, unsigned vector)
+{
+    struct antenna *mine = &antennas[cpu->cpu_index];
+    struct kvm_guest_debug debug = { .control = KVM_GUESTDBG_ENABLE | KVM_GUESTDBG_USE_HW_BP };
+    uint64_t at = (uint64_t)vector << 12;
+
+    for (unsigned i = 0; i < DEBUG_REGISTERS; i++) {
+        if (i < mine->starts && mine->start[i] == at) {
+            return;
+        }
+    }
+    mine->start[mine->starts++ % DEBUG_REGISTERS] = at;
+    debug.arch.debugreg[7] = DR7_BASE;
+    for (unsigned i = 0; i < MIN(mine->starts, DEBUG_REGISTERS); i++) {
+        debug.arch.debugreg[i] = mine->start[i];
+        debug.arch.debugreg[7] |= 2 << (2 * i);
+    }
+    CALL(cpu, KVM_SET_GUEST_DEBUG, &debug);
+}
+
+/*
  * An INIT has come. KVM says its SIPI, too, and runs nothing. Where this thread is wanted before that, the next
  * KVM_RUN ends at once.
  */
@@ -154,6 +182,8 @@ static void wait_for_sipi(CPUState *cpu)
     CALL(cpu, KVM_GET_SREGS, &sregs);
     /* First: who is told may be sent to at once. */
     park(cpu);
+    guard(cpu, sregs.cs.selector >> 8);
+    memset(&mine->kept, 0, sizeof(mine->kept));
     mine->init_told = false;
     if (cpu->cpu_index) {    /* vCPU 0 begins without one */
         vcpu_irq_startup(cpu->cpu_index, sregs.cs.selector >> 8);
@@ -221,6 +251,10 @@ static void heard(CPUState *cpu)
         nmi_came(cpu);
         break;
     case VCPU_ANTENNA_WRONG:
+        if (cpu->kvm_run->exit_reason == KVM_EXIT_DEBUG && was_begun(cpu)) {
+            wait_for_sipi(cpu);
+            break;
+        }
         fail(cpu, "has run (exit %u)", cpu->kvm_run->exit_reason);
         break;
     }
@@ -237,6 +271,10 @@ static void woken(CPUState *cpu)
     }
     CALL(cpu, KVM_GET_LAPIC, &lapic);
     CALL(cpu, KVM_GET_VCPU_EVENTS, &events);
+    if (vcpu_antenna_smi(&events)) {
+        CALL(cpu, KVM_SET_VCPU_EVENTS, &events);
+        vcpu_irq_signal(cpu->cpu_index, CPU_INTERRUPT_SMI);
+    }
     if (vcpu_antenna_is_pending(&lapic, &events)) {
         mp_state_set(cpu, KVM_MP_STATE_RUNNABLE);
     }
@@ -294,7 +332,10 @@ void vcpu_irq_kvm_came(const struct vcpu_frame *f)
 static void reset(void *opaque)
 {
     qemu_mutex_lock(&giving);
-    memset(antennas, 0, sizeof(antennas));
+    for (unsigned i = 0; i < VCPU_CPUS_MAX; i++) {
+        antennas[i].parked = antennas[i].init_told = false;
+        memset(&antennas[i].kept, 0, sizeof(antennas[i].kept));
+    }
     qemu_mutex_unlock(&giving);
 }
 

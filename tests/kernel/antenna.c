@@ -46,10 +46,12 @@
 #define LEVEL 0x8000
 #define ASSERT 0x4000
 #define LOWEST 0x100
+#define SMI 0x200
 #define NMI 0x400
 #define INIT 0x500
 #define SIPI 0x600
 
+#define SMIS 5
 #define CPUS 3
 #define CPUIDS 256
 #define PINS 24
@@ -74,7 +76,7 @@ struct vcpu {
 	struct vcpu_antenna antenna;
 	struct vcpu_antenna_kept kept;
 	pthread_t thread;
-	unsigned long taken[256], nmis, eois[256];
+	unsigned long taken[256], nmis, smis, eois[256];
 	unsigned int started, starts; /* the vector of the last SIPI, and 1 << 8; how many there were */
 	int stops;
 };
@@ -379,6 +381,10 @@ static void woken(struct vcpu *v)
 	if (state.mp_state == KVM_MP_STATE_UNINITIALIZED) {
 		VCPU(v, KVM_GET_LAPIC, &lapic);
 		VCPU(v, KVM_GET_VCPU_EVENTS, &events);
+		if (vcpu_antenna_smi(&events)) {
+			VCPU(v, KVM_SET_VCPU_EVENTS, &events);
+			ADD(v->smis, 1);
+		}
 		if (vcpu_antenna_is_pending(&lapic, &events))
 			mp_state_set(v, KVM_MP_STATE_RUNNABLE);
 		return;
@@ -554,6 +560,22 @@ static void nmis_come(unsigned int nr)
 	}
 }
 
+/* Where this KVM knows it. Owners are not told, who have nothing for system management mode. */
+static void smis_come(void)
+{
+	unsigned long before = LOAD(first.vcpus[1].smis);
+
+	if (!ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_SMM))
+		return;
+	for (unsigned int i = 1; i <= SMIS; i++) {
+		send_later(SMI, 1);
+		WAIT(LOAD(first.vcpus[1].smis) == before + i);
+	}
+	ipis_come("after SMIs", 0, 1, 2, VECTORS);
+	if (LOAD(first.vcpus[1].smis) != before + SMIS)
+		wrong("of %d SMIs the antenna heard %lu", SMIS, LOAD(first.vcpus[1].smis) - before);
+}
+
 /* NMIs that are sent while one is pending are one; vectors are not lost by them. */
 static void nmis_lose_nothing(unsigned int nr)
 {
@@ -684,6 +706,7 @@ static void promises(void)
 	send_later(TO_SELF | VECTOR_FIRST, 0);
 	all_came("an IPI to self");
 	nmis_come(count / 50);
+	smis_come();
 	nmis_lose_nothing(count / 10);
 	msis_come(count);
 	lowest_priorities_come(count / 10);
@@ -719,8 +742,8 @@ static void run_in(const struct mode *in)
 		for (int i = 0; i < 256; i++)
 			all += second.vcpus[cpu].taken[i];
 	}
-	printf("antenna: %s: %lu interrupts and %lu NMIs, each once; %lu of a line, each ended once\n", mode->name, all,
-	       second.vcpus[1].nmis, second.vcpus[1].eois[VECTOR_LEVEL]);
+	printf("antenna: %s: %lu interrupts and %lu NMIs, each once; %lu of a line, each ended once; %lu SMIs\n", mode->name,
+	       all, second.vcpus[1].nmis, second.vcpus[1].eois[VECTOR_LEVEL], first.vcpus[1].smis);
 	fflush(stdout);
 	machine_end(&first);
 	machine_end(&second);

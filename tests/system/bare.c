@@ -27,9 +27,10 @@ enum order {
 	CORNERS, /* slot of the disk on q35, or 0: what is seldom done, by a vCPU of another node */
 	RELAY,	 /* other, turns: both write to a register, and see what the one before them wrote */
 	NOWHERE, /* an instruction where there is no memory: KVM cannot go on */
+	RESTART, /* cpu, count: it is started anew, whatever is sent to it meanwhile */
 };
 
-enum load { REST, WORK };
+enum load { REST, WORK, READ_COUNTERS };
 
 /* All of it 32 bits each, but for what is counted without an end. */
 struct desk {
@@ -468,6 +469,19 @@ static void corners(unsigned slot)
 	desk->result[2] = *memory32(ECAM + (slot << 15));
 }
 
+static void restart(unsigned cpu, unsigned count)
+{
+	uint32_t bit = 1u << cpu;
+
+	for (desk->result[0] = 0; desk->result[0] < count; desk->result[0]++) {
+		apic_send(cpu, 0x4500);
+		__asm__ volatile("lock andl %1, %0" : "+m"(desk->online) : "r"(~bit));
+		apic_send(cpu, 0x4608);
+		while (!(desk->online & bit))
+			relax();
+	}
+}
+
 /* ---- litmus tests ---- */
 
 #define BATCH 128
@@ -651,6 +665,9 @@ static void carry_out(void)
 		break;
 	case CORNERS:
 		corners(desk->argument[0]);
+		break;
+	case RESTART:
+		restart(desk->argument[0], desk->argument[1]);
 		break;
 	}
 	fence();

@@ -123,6 +123,18 @@ static void a_lines_vector_is_told_from_others(void)
 	CHECK(vcpu_antenna_was_level(&lapic, 255) && !vcpu_antenna_was_level(&lapic, 254));
 }
 
+static void an_smi_is_taken_out(void)
+{
+	struct kvm_vcpu_events events = {.flags = KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_NMI_PENDING};
+
+	CHECK(!vcpu_antenna_smi(&events));
+	events.smi.pending = 1;
+	CHECK(vcpu_antenna_smi(&events));
+	CHECK(!events.smi.pending && !events.smi.smm);
+	CHECK_EQ(events.flags, KVM_VCPUEVENT_VALID_SMM);
+	CHECK(!vcpu_antenna_smi(&events));
+}
+
 static void what_is_pending_is_told_from_nothing(void)
 {
 	struct kvm_lapic_state lapic = {0};
@@ -187,6 +199,7 @@ static const struct check_test tests[] = {
 	{"each-has-a-stack-of-its-own", each_has_a_stack_of_its_own},
 	{"the-mode-says-where-an-interrupt-ends", the_mode_says_where_an_interrupt_ends},
 	{"a-lines-vector-is-told-from-others", a_lines_vector_is_told_from_others},
+	{"an-smi-is-taken-out", an_smi_is_taken_out},
 	{"what-is-pending-is-told-from-nothing", what_is_pending_is_told_from_nothing},
 	{"what-is-kept-is-told-once-the-highest-first", what_is_kept_is_told_once_the_highest_first},
 	{"each-frame-for-a-vcpu-has-its-message", each_frame_for_a_vcpu_has_its_message},
