@@ -19,9 +19,10 @@
 #include <stdbool.h>
 #include <stdint.h>
 
-#define VCPU_CLOCK_SLOTS 16	/* of time, each of which keeps its quickest exchange */
-#define VCPU_CLOCK_LOOK_MS 10	/* how often vcpu_clock_step() is called, at least */
-#define VCPU_CLOCK_ASK_MS 20	/* how often node 0 is asked */
+#define VCPU_CLOCK_SLOTS   16	  /* of time, each of which keeps its quickest exchange */
+#define VCPU_CLOCK_LOOK_MS 10	  /* how often vcpu_clock_step() is called, at least */
+#define VCPU_CLOCK_ASK_US  20000 /* how often node 0 is asked, at least */
+#define VCPU_CLOCK_PPM_MAX 500	  /* what counters of one rate do not reach */
 
 /* The counters are the hosts' own, without a shift: what was learned of them is true after a step, too. */
 struct vcpu_clock_exchange {
@@ -36,6 +37,12 @@ struct vcpu_clock_point {
 	uint64_t took;	/* on the way there and back; 0: there is no point */
 };
 
+enum vcpu_clock_state {
+	VCPU_CLOCK_LEARNS,
+	VCPU_CLOCK_KNOWS,
+	VCPU_CLOCK_RATES_DIFFER, /* by far more than VCPU_CLOCK_PPM_MAX */
+};
+
 struct vcpu_clock {
 	uint64_t hz;
 	uint64_t shift;
@@ -43,19 +50,29 @@ struct vcpu_clock {
 	uint64_t shift_of_0; /* as of its last answer */
 	uint64_t wanted;     /* node 0: what its shift is to become */
 	struct vcpu_clock_point slot[VCPU_CLOCK_SLOTS]; /* the first is the newest */
-	uint64_t slot_began;
-	/* For the user. */
-	uint64_t exchanges, stepped; /* stepped: ticks */
-	uint64_t skew_max;	     /* ticks that it was seen to be behind or ahead, while the guest ran */
+	uint64_t slot_began, slot_ticks;
+	unsigned slots;	      /* that have begun; they are wider once all have */
+	uint64_t first_at;    /* when the first answer came */
+	/* For the user, in ticks but for the first. */
+	uint64_t exchanges, stepped;
+	uint64_t took_min;	   /* the quickest exchange */
+	uint64_t skew_max;	   /* what it certainly was behind or ahead, once it was set */
+	uint64_t error_max;	   /* how far off what it is taken for may have been, either way */
 };
 
 void vcpu_clock_init(struct vcpu_clock *c, uint64_t hz);
 /* An answer has come. One that cannot be (it was there before it was sent) is left out. */
 void vcpu_clock_answered(struct vcpu_clock *c, const struct vcpu_clock_exchange *x);
-/* The guest does not run: its counter is node 0's from now on. False: it is not known well enough, which takes two
- * seconds of answers. */
+/* How soon node 0 is to be asked again, in microseconds: the sooner the less is known. */
+unsigned vcpu_clock_ask_us(const struct vcpu_clock *c);
+/*
+ * Whether enough is known: a tenth of a second of quick answers, a second of slow ones. Node 0's rate is *ppm above
+ * this host's.
+ */
+enum vcpu_clock_state vcpu_clock_state(const struct vcpu_clock *c, uint64_t now, double *ppm);
+/* The guest does not run: its counter is node 0's from now on. False: it is not known well enough. */
 bool vcpu_clock_set(struct vcpu_clock *c, uint64_t now);
-/* The guest runs: by how much the shift has grown now, which is two microseconds at most. */
+/* The guest runs: by how much the shift has grown now: by half a microsecond to two, or not at all. */
 uint64_t vcpu_clock_step(struct vcpu_clock *c, uint64_t now);
 /*
  * What node 0's shift would have to be for this node not to be ahead of it: for the next CLOCK. Told once more, or late, it

@@ -4,6 +4,7 @@
 #include "monitor/hmp.h"
 #include "monitor/monitor.h"
 
+#include "vcpu_counter.h"
 #include "vcpu_map.h"
 #include "vcpu_place.h"
 #include "vcpu_router.h"
@@ -41,6 +42,20 @@ static void peer_print(Monitor *mon, unsigned node)
                    s.merged, s.dropped);
 }
 
+/* Node 0 follows those that are ahead of it, and asks nobody. */
+static void counter_print(Monitor *mon)
+{
+    struct vcpu_counter_figures f;
+
+    vcpu_counter_figures(&f);
+    monitor_printf(mon, "counter: %.1f us of steps", f.stepped);
+    if (f.exchanges) {
+        monitor_printf(mon, ", %.1f us apart at most, known to %.1f (%" PRIu64 " exchanges, the quickest %.1f us)", f.apart,
+                       f.error, f.exchanges, f.quickest);
+    }
+    monitor_printf(mon, "\n");
+}
+
 void hmp_info_vcpus_remote(Monitor *mon, const QDict *qdict)
 {
     char text[VCPU_MAP_TEXT_BYTES];
@@ -52,6 +67,7 @@ void hmp_info_vcpus_remote(Monitor *mon, const QDict *qdict)
     vcpu_map_text(vcpu_place->map, text);
     monitor_printf(mon, "this is node %u of %u (%s), after %u resets\n", vcpu_place->node, vcpu_place->map->nodes, text,
                    vcpu_router_era(vcpu_place->router));
+    counter_print(mon);
     for (unsigned node = 0; node < vcpu_place->map->nodes; node++) {
         if (node != vcpu_place->node) {
             peer_print(mon, node);

@@ -286,7 +286,7 @@ void vcpu_irq_kvm_hear(CPUState *cpu)
     int err = 0;
 
     qemu_mutex_unlock_iothread();
-    cpu_exec_start(cpu);
+    /* Without cpu_exec_start(): where all vCPUs have to stand for a moment, this one is none. */
     if (!mine->parked) {
         mine->parked = true;
         mine->init_told = false;
@@ -306,7 +306,6 @@ void vcpu_irq_kvm_hear(CPUState *cpu)
             fail(cpu, "cannot hear (KVM_RUN: %s)", strerror(-err));
         }
     }
-    cpu_exec_end(cpu);
     qemu_mutex_lock_iothread();
     qatomic_set(&cpu->exit_request, 0);
 }

@@ -10,6 +10,7 @@
 #include "sysemu/cpus.h"
 #include "sysemu/runstate.h"
 
+#include "vcpu_counter.h"
 #include "vcpu_life.h"
 #include "vcpu_map.h"
 #include "vcpu_place.h"
@@ -20,6 +21,7 @@
 #define LOOK_MS      100
 #define FAREWELL_MS  2000
 #define EVENT_US     500000
+#define CLOCK_MS     5    /* how often a node looks whether it knows the counter well enough to begin */
 
 static struct {
     bool begun, pauses;                     /* atomic */
@@ -28,6 +30,7 @@ static struct {
     bool obeyed[VCPU_NODES_MAX];            /* STOPPED or READY has come */
     QemuCond changed;
     GQueue orders;                          /* of node 0, for the main loop: types of frames */
+    QEMUTimer *later;                       /* obeys them */
 } life;
 
 static struct vcpu_router *router(void)
@@ -54,11 +57,13 @@ static void state_changed(void *opaque, bool running, RunState state)
         vcpu_life_lost(vcpu_place->node, why);
     }
 }
+static void obey(void *opaque);
 
 void vcpu_life_begin(bool pauses)
 {
     qemu_cond_init(&life.changed);
     g_queue_init(&life.orders);
+    life.later = timer_new_ms(QEMU_CLOCK_REALTIME, obey, NULL);
     qatomic_set(&life.pauses, pauses);
     qatomic_set(&life.begun, true);
     qemu_add_vm_change_state_handler(state_changed, NULL);
@@ -207,6 +212,11 @@ static void obey(void *opaque)
             answer(VCPU_READY);
             break;
         case VCPU_CONT:
+            if (!vcpu_counter_is_set()) {
+                g_queue_push_head(&life.orders, order);
+                timer_mod(life.later, qemu_clock_get_ms(QEMU_CLOCK_REALTIME) + CLOCK_MS);
+                return;
+            }
             if (!qatomic_read(&life.any_lost)) {
                 vm_start();
             }

@@ -142,6 +142,9 @@ static void check_kvm(const struct vcpu_place *place)
     if (X86_CPU(first_cpu)->hyperv_features || X86_CPU(first_cpu)->hyperv_passthrough) {
         refuse("dsm-vcpus: what KVM offers to Windows (hv-...) reaches the vCPUs of one host alone");
     }
+    if (env->user_tsc_khz) {
+        refuse("dsm-vcpus: the counter's rate is that of the hosts (-cpu ...,tsc-frequency=)");
+    }
     CPU_FOREACH(cpu) {
         if (X86_CPU(cpu)->apic_id > APIC_ID_MAX) {
             refuse("dsm-vcpus: a vCPU's APIC has the id %u, and %u is the highest that can be "

@@ -22,6 +22,7 @@
 #include "exec/cpu-common.h"
 
 #include "addr.h"
+#include "vcpu_counter.h"
 #include "vcpu_io.h"
 #include "vcpu_irq.h"
 #include "vcpu_irq_kvm.h"
@@ -86,6 +87,10 @@ static void frame_came(void *opaque, const struct vcpu_frame *f)
     case VCPU_END:
         vcpu_life_came(f);
         break;
+    case VCPU_CLOCK:
+    case VCPU_CLOCK_IS:
+        vcpu_counter_came(f);
+        break;
     default:
         break;
     }
@@ -135,6 +140,7 @@ static void router_start(DsmVcpus *v)
         exit(1);
     }
     vcpu_machine_digest(conf.digest);
+    vcpu_counter_init();
     conf.key = key;
     conf.key_bytes = key_bytes;
     if (vcpu_router_create(&conf, &router, error)) {
@@ -144,6 +150,7 @@ static void router_start(DsmVcpus *v)
     /* Nobody runs yet who could need the lock; what comes waits for it. */
     qatomic_set(&v->place.router, router);
     vcpu_router_wait_up(router, UINT32_MAX / 2);
+    vcpu_counter_begin();
     vcpu_life_begin(v->on_loss == DSM_VCPUS_ON_LOSS_PAUSE);
 }
 
@@ -288,6 +295,8 @@ static void vcpus_class_init(ObjectClass *oc, void *data)
 static void vcpus_init(Object *obj)
 {
     object_property_add_uint16_ptr(obj, "node", &DSM_VCPUS(obj)->node,
+                                   OBJ_PROP_FLAG_READWRITE);
+    object_property_add_uint16_ptr(obj, "x-skew-ppm", &DSM_VCPUS(obj)->place.skew_ppm,
                                    OBJ_PROP_FLAG_READWRITE);
 }
 

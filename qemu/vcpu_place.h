@@ -9,6 +9,7 @@
 #define VCPU_PLACE_H
 
 #include <stdbool.h>
+#include <stdint.h>
 
 struct vcpu_map;
 struct vcpu_router;
@@ -17,6 +18,7 @@ struct vcpu_place {
     unsigned node;
     const struct vcpu_map *map;
     bool shadow;                   /* for tests: the guest never changes a page table */
+    uint16_t skew_ppm;             /* for tests: this host's counter runs so much faster than it does */
     struct vcpu_router *router;    /* NULL before the machine is complete */
 };
 

@@ -157,8 +157,8 @@ static const struct type types[] = {
 	[VCPU_READY]	  = { "READY", NULL, 0, 0, .way = TO_0 },
 	[VCPU_ASK]	  = { "ASK", ask_valid, 0, 0, TO_0, .cpu = true, .value = true },
 	[VCPU_END]	  = { "END", end_valid, 0, 0, ANY, .value = true },
-	[VCPU_CLOCK]	  = { "CLOCK", NULL, 0, 0, TO_0, .value = true, .request = true },
-	[VCPU_CLOCK_IS]	  = { "CLOCK_IS", NULL, 16, 16, FROM_0, .value = true, .answer = true },
+	[VCPU_CLOCK]	  = { "CLOCK", NULL, 8, 8, TO_0, .value = true },
+	[VCPU_CLOCK_IS]	  = { "CLOCK_IS", NULL, 24, 24, FROM_0, .value = true },
 };
 /* clang-format on */
 
@@ -275,8 +275,6 @@ bool vcpu_answer_fits(const struct vcpu_frame *request, const struct vcpu_frame 
 {
 	unsigned bytes;
 
-	if (request->type == VCPU_CLOCK)
-		return answer->type == VCPU_CLOCK_IS;
 	if (answer->type != VCPU_IO_DONE || answer->cpu != request->cpu)
 		return false;
 	bytes = request->type == VCPU_IO_READ ? vcpu_frame_count(request) * size_of(request) : 0;

@@ -21,7 +21,7 @@
 #define VCPU_PROOF_BYTES      32
 #define VCPU_REFUSE_MAX	      200
 #define VCPU_NONCE_BYTES      16
-#define VCPU_VERSION	      1
+#define VCPU_VERSION	      2
 #define VCPU_VERSION_AT	      7 /* in the body of HELLO */
 #define VCPU_VECTOR_MIN	      16
 #define VCPU_IOAPIC_PINS      240
@@ -57,7 +57,7 @@ enum vcpu_type {
 	VCPU_ASK = 53,
 	VCPU_END = 54,
 	VCPU_CLOCK = 64,
-	VCPU_CLOCK_IS = 65,
+	VCPU_CLOCK_IS = 65, /* nobody waits for it */
 };
 
 /* Flags of IO_READ and IO_WRITE; of PCI_CONFIG the size alone. */

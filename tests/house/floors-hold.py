@@ -77,7 +77,7 @@ FLOORS = {
     ],
     "qemu": [
         "dsm_calls dsm_attach", "dsm_backend", "preload",
-        "vcpu_wire vcpu_socket vcpu_clock", "vcpu_map vcpu_seal vcpu_antenna", "vcpu_place vcpu_link", "vcpu_peer", "vcpu_router",
+        "vcpu_wire vcpu_socket vcpu_clock", "vcpu_map vcpu_seal vcpu_antenna", "vcpu_place vcpu_link", "vcpu_peer", "vcpu_router", "vcpu_counter",
         "vcpu_io vcpu_irq vcpu_machine vcpu_life vcpu_info", "vcpu_irq_kvm", "vcpu_node vcpu_manual",
     ],
     "tools": [

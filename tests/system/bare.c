@@ -43,6 +43,10 @@ struct desk {
 	uint32_t reserved[15];
 	uint64_t ticks[CPUS], ipis[CPUS],
 		ports[CPUS]; /* timer, from another vCPU, that were read */
+	uint64_t looks[CPUS];
+	uint64_t counter;	   /* that was read last */
+	uint64_t back[CPUS][CPUS]; /* the most that the first's counter was behind what the other
+				      had read before */
 };
 
 static volatile struct desk *const desk = (void *)DESK;
@@ -688,6 +692,39 @@ static void work(unsigned cpu)
 		apic_send(next, 0x4000 | IPI);
 }
 
+static uint64_t counter(void)
+{
+	uint32_t low, high;
+
+	__asm__ volatile("mfence; lfence; rdtsc; lfence" : "=a"(low), "=d"(high)::"memory");
+	return (uint64_t)high << 32 | low;
+}
+
+/* One after the other: what a vCPU reads under the lock is not less than what any has read before.
+ */
+static void read_counter(unsigned cpu)
+{
+	static volatile uint64_t read[CPUS];
+	static volatile uint32_t lock;
+	uint32_t taken = 1;
+
+	__asm__ volatile("xchg %0, %1" : "+r"(taken), "+m"(lock)::"memory");
+	if (taken) {
+		relax();
+		return;
+	}
+	desk->counter = read[cpu] = counter();
+	for (unsigned other = 0; other < CPUS; other++) {
+		uint64_t back = read[other] - read[cpu];
+
+		if (read[other] && (int64_t)back > (int64_t)desk->back[cpu][other])
+			desk->back[cpu][other] = back;
+	}
+	desk->looks[cpu]++;
+	fence();
+	lock = 0;
+}
+
 static void wait_ticks(unsigned cpu, unsigned ticks)
 {
 	for (uint64_t until = desk->ticks[cpu] + ticks; desk->ticks[cpu] < until;)
@@ -727,6 +764,8 @@ __attribute__((noreturn, used)) void cpu_main(unsigned cpu)
 		}
 		if (desk->load == WORK)
 			work(cpu);
+		else if (desk->load == READ_COUNTERS)
+			read_counter(cpu);
 		else
 			__asm__ volatile("sti; hlt" ::: "memory");
 	}

@@ -142,6 +142,13 @@ class Bare(Shared):
         expect(self.running(), "a node has ended")
         return struct.unpack_from("<8I", self.memory, DESK + RESULT)
 
+    def long(self, at):
+        return struct.unpack_from("<Q", self.memory, DESK + at)[0]
+
+    def back(self, cpu, other):
+        """The most ticks that the vCPU's counter was behind what the other one had read before."""
+        return self.long(BACK + 8 * (CPUS * cpu + other))
+
     def goes_on(self, what=TICKS):
         """Every vCPU counts on from now."""
         before = self.counts(what)

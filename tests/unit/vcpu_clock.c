@@ -11,7 +11,8 @@
 #define NODES	  3
 #define WIRE_US	  15 /* what a message takes at least */
 #define SECONDS	  600
-#define SETTLES	  8 /* seconds in which drifts are learned; the guest waits for the first answers alone */
+#define SETTLES	  8   /* seconds in which drifts are learned; the guest waits for the first answers alone */
+#define BEGINS	  0.5 /* seconds for which it waits, at most */
 
 /* A simulated host: its counter is of real time, in which all else is. */
 struct host {
@@ -63,20 +64,24 @@ static double apart(const struct host *a, const struct host *b, double us)
 static double run(const double ppm[NODES], unsigned seconds)
 {
 	static struct host h[NODES];
-	double worst = 0, us = 0;
+	double worst = 0, us = 0, asked;
 
 	memset(h, 0, sizeof(h));
 	for (unsigned i = 0; i < NODES; i++) {
 		h[i] = (struct host){.ppm = ppm[i], .booted = check_random()};
 		vcpu_clock_init(&h[i].clock, HZ);
 	}
-	for (unsigned k = 0; k < 150; k++, us += VCPU_CLOCK_ASK_MS * 1000)
-		for (unsigned i = 1; i < NODES; i++)
+	for (unsigned set = 0; set < NODES - 1; us += vcpu_clock_ask_us(&h[1].clock)) {
+		set = 0;
+		for (unsigned i = 1; i < NODES; i++) {
 			exchange(&h[i], &h[0], us);
-	for (unsigned i = 1; i < NODES; i++)
-		CHECK(vcpu_clock_set(&h[i].clock, own(&h[i], us)));
+			set += vcpu_clock_set(&h[i].clock, own(&h[i], us));
+		}
+		CHECK(us < BEGINS * 1e6);
+	}
 	for (unsigned i = 0; i < NODES; i++)
 		h[i].read = guest(&h[i], us);
+	asked = us;
 	for (unsigned tick = 0; tick < seconds * 1000 / VCPU_CLOCK_LOOK_MS; tick++, us += VCPU_CLOCK_LOOK_MS * 1000) {
 		for (unsigned i = 0; i < NODES; i++) {
 			uint64_t before = h[i].clock.shift, step = vcpu_clock_step(&h[i].clock, own(&h[i], us));
@@ -86,9 +91,9 @@ static double run(const double ppm[NODES], unsigned seconds)
 			CHECK((int64_t)(guest(&h[i], us) - h[i].read) > 0 || !tick);
 			h[i].read = guest(&h[i], us);
 		}
-		if (tick % (VCPU_CLOCK_ASK_MS / VCPU_CLOCK_LOOK_MS) == 0)
+		for (; asked < us + VCPU_CLOCK_LOOK_MS * 1000; asked += vcpu_clock_ask_us(&h[1].clock))
 			for (unsigned i = 1; i < NODES; i++)
-				exchange(&h[i], &h[0], us + check_random_below(5000));
+				exchange(&h[i], &h[0], asked + check_random_below(vcpu_clock_ask_us(&h[i].clock) / 4));
 		for (unsigned i = 1; i < NODES; i++) {
 			double is = apart(&h[i], &h[i - 1], us + 9999), first = apart(&h[i], &h[0], us + 9999);
 
@@ -140,7 +145,7 @@ static void answers_that_took_long_count_little(void)
 
 	vcpu_clock_init(&c, HZ);
 	CHECK(!vcpu_clock_set(&c, 0));
-	for (unsigned i = 0; i < 60; i++, now += US(50000)) {
+	for (unsigned i = 0; i < 120; i++, now += US(50000)) {
 		x = i % 7 == 3 ? told(now, 10, 10) : told(now, 4000, 11);
 		vcpu_clock_answered(&c, &x);
 	}
@@ -195,6 +200,27 @@ static void any_answers_are_survived(void)
 	}
 }
 
+static void hosts_of_another_rate_are_found_out(void)
+{
+	static const double ppm[] = {-5000, -400, 400, 5000};
+
+	for (unsigned i = 0; i < 4; i++) {
+		struct host zero = {.ppm = 0, .booted = 7}, h = {.ppm = ppm[i], .booted = 1ull << 60};
+		enum vcpu_clock_state state = VCPU_CLOCK_LEARNS;
+		double us = 0, is = 0;
+
+		vcpu_clock_init(&zero.clock, HZ);
+		vcpu_clock_init(&h.clock, HZ);
+		for (; state == VCPU_CLOCK_LEARNS; us += vcpu_clock_ask_us(&h.clock)) {
+			exchange(&h, &zero, us);
+			state = vcpu_clock_state(&h.clock, own(&h, us), &is);
+		}
+		CHECK_EQ(state, ppm[i] < 500 && ppm[i] > -500 ? VCPU_CLOCK_KNOWS : VCPU_CLOCK_RATES_DIFFER);
+		CHECK_EQ(vcpu_clock_set(&h.clock, own(&h, us)), state == VCPU_CLOCK_KNOWS);
+		CHECK(is + ppm[i] < 100 && is + ppm[i] > -100);
+	}
+}
+
 /* A guest that was stopped for an hour: what was learned before is not what is. */
 static void after_a_pause_all_is_learned_anew(void)
 {
@@ -221,6 +247,7 @@ static const struct check_test tests[] = {
 	{"answers-that-took-long-count-little", answers_that_took_long_count_little},
 	{"answers-that-cannot-be-are-left-out", answers_that_cannot_be_are_left_out},
 	{"any-answers-are-survived", any_answers_are_survived},
+	{"hosts-of-another-rate-are-found-out", hosts_of_another_rate_are_found_out},
 	{"after-a-pause-all-is-learned-anew", after_a_pause_all_is_learned_anew},
 };
 

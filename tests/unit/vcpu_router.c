@@ -761,17 +761,20 @@ static void *answers_wrong(void *arg)
 	return NULL;
 }
 
+/* Four bytes, by a vCPU of node 1. */
+static const struct vcpu_frame read_4 = {
+	.type = VCPU_IO_READ,
+	.cpu = 2,
+	.value = 0xfec00000,
+	.body = (const uint8_t *)"\1",
+	.body_bytes = 2,
+	.flags = 2,
+};
+
 static void call_ends_by(bool longer)
 {
 	uint8_t body[VCPU_BODY_MAX];
-	struct vcpu_frame answer, read = {
-					  .type = VCPU_IO_READ,
-					  .cpu = 2,
-					  .value = 0xfec00000,
-					  .body = (const uint8_t *)"\1",
-					  .body_bytes = 2,
-					  .flags = 2,
-				  };
+	struct vcpu_frame answer, read = read_4;
 	struct raw raw;
 	struct wrong_answer w = {&raw, longer};
 	pthread_t thread;
@@ -802,7 +805,7 @@ static void an_answer_that_brings_more_ends_the_peer(void)
 
 static void a_call_that_is_not_answered_ends_the_peer(void)
 {
-	struct vcpu_frame answer, f = {.type = VCPU_CLOCK, .value = 5};
+	struct vcpu_frame answer, f = read_4;
 	uint8_t body[VCPU_BODY_MAX];
 	struct vcpu_router_conf conf;
 	struct node n;
@@ -816,7 +819,7 @@ static void a_call_that_is_not_answered_ends_the_peer(void)
 	raw_accept(&raw);
 	CHECK(!vcpu_router_wait_up(n.r, LONG_MS));
 	CHECK_EQ(vcpu_router_call(n.r, 0, &f, &answer, body), -ETIMEDOUT);
-	why_is(&n, "node 0 did not answer CLOCK within 400 ms");
+	why_is(&n, "node 0 did not answer IO_READ within 400 ms");
 	raw_end(&raw);
 	node_end(&n);
 }
@@ -829,10 +832,11 @@ static void *resets(void *arg)
 	uint8_t in[VCPU_FRAME_MAX];
 	struct vcpu_frame f = raw_take(raw, in);
 
-	CHECK_EQ(f.type, VCPU_CLOCK);
+	CHECK_EQ(f.type, VCPU_IO_READ);
 	raw_send(raw, (struct vcpu_frame){.type = VCPU_RESET, .era = 1});
 	/* What node 0 said before it knew: of the old era. */
-	f = (struct vcpu_frame){.type = VCPU_CLOCK_IS, .seq = f.seq, .body = in, .body_bytes = 16};
+	f = (struct vcpu_frame){
+		.type = VCPU_IO_DONE, .cpu = 2, .seq = f.seq, .body = in, .body_bytes = 4};
 	raw_send(raw, f);
 	raw_send(raw, (struct vcpu_frame){.type = VCPU_IRQ, .cpu = 2, .value = 200});
 	raw_send(raw, (struct vcpu_frame){
@@ -842,7 +846,7 @@ static void *resets(void *arg)
 
 static void an_old_era_ends_with_its_frames_and_calls(void)
 {
-	struct vcpu_frame answer, f = {.type = VCPU_CLOCK, .value = 5};
+	struct vcpu_frame answer, f = read_4;
 	uint8_t body[VCPU_BODY_MAX], in[VCPU_FRAME_MAX];
 	pthread_t thread;
 	struct node n;
@@ -877,7 +881,8 @@ static void an_old_era_ends_with_its_frames_and_calls(void)
 
 /* ---- how it begins and ends ---- */
 
-/* False: the nodes' time was over before they had met, as on a machine that stands still for so long. */
+/* False: the nodes' time was over before they had met, as on a machine that stands still for so
+ * long. */
 static bool a_node_with_another_key_is_told(unsigned start_ms)
 {
 	char whys[2][LOST_BYTES];
