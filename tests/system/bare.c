@@ -11,7 +11,7 @@
 #define STACK_BYTES 4096
 #define PAGE	    4096
 #define DESK	    0x7000
-#define COUNTS	    0x10000 /* a page for each vCPU */
+#define COUNTS	    0x10000  /* a page for each vCPU */
 #define TABLES	    0x300000 /* page tables */
 #define SHARED	    0x400000 /* of litmus tests */
 #define RING	    0x500000 /* the disk's */
@@ -27,7 +27,7 @@ enum order {
 	PANIC,
 	SUSPEND,
 	CORNERS, /* slot of the disk on q35, or 0: what is seldom done, by a vCPU of another node */
-	RELAY,	 /* other, turns: both write to a register, and see what the one before them wrote */
+	RELAY, /* other, turns: both write to a register, and see what the one before them wrote */
 	NOWHERE, /* an instruction where there is no memory: KVM cannot go on */
 	RESTART, /* cpu, count: it is started anew, whatever is sent to it meanwhile */
 };
@@ -50,7 +50,8 @@ struct desk {
 
 static volatile struct desk *const desk = (void *)DESK;
 
-/* What a vCPU counts, of its timer, from another vCPU, of ports and counters that it read; on a page of its own, which no other host takes. */
+/* What a vCPU counts, of its timer, from another vCPU, of ports and counters that it read; on a page of
+ * its own, which no other host takes. */
 struct counts {
 	uint64_t ticks, ipis, ports, looks;
 	uint64_t rest[PAGE / 8 - 4];
