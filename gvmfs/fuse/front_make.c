@@ -38,8 +38,8 @@ static void made(struct worker *w, int result, void *arg)
 	}
 	front_folder_changed(w, m->parent);
 	if (m->create)
-		r = handle_open(w->inodes, op->inode->nr, front_handle_how(&m->fi, false), op->unique,
-				&m->fi.fh);
+		r = handle_open(w->inodes, op->inode->nr, front_handle_how(&m->fi, false),
+				fuse_req_ctx(op->req)->uid, op->unique, &m->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);
 		return;

@@ -72,7 +72,7 @@ static void open_reply(struct opening *o)
 		return;
 	}
 	r = handle_open(w->inodes, op->inode->nr,
-			front_handle_how(&o->fi, direct || reads_past_cache(o)), op->unique,
+			front_handle_how(&o->fi, direct || reads_past_cache(o)), fuse_req_ctx(op->req)->uid, op->unique,
 			&o->fi.fh);
 	if (r < 0) {
 		op_end(op, true, r);

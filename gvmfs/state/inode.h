@@ -119,10 +119,19 @@ enum times_delay { TIMES_NOW, TIMES_SOON, TIMES_LATER, TIMES_DELAYS };
 
 #define HANDLE_HEADS 4096u
 
-/* The journal's handles: chains by the OPEN's `unique`, and a free list. Each link is an index + 1; 0: end. */
+/* Who has handles. */
+struct handle_user {
+	uint32_t user;
+	uint16_t count, next;
+};
+
+/* The journal's handles: chains by the OPEN's `unique`, and a free list; likewise of the users. Each link is an index + 1; 0: end. */
 struct handles {
 	uint16_t first[HANDLE_HEADS], next[JOURNAL_HANDLES];
 	uint16_t free;
+	unsigned left; /* so many are free */
+	struct handle_user user[JOURNAL_HANDLES];
+	uint16_t user_first[HANDLE_HEADS], user_free, user_of[JOURNAL_HANDLES];
 };
 
 struct inodes {
@@ -232,9 +241,10 @@ enum handle_how {
 /* Counts the journal's open files; after inodes_init(). 0 or a negative errno. */
 int handles_init(struct inodes *in);
 /* Makes a file handle (`how`: enum handle_how). `unique` is the request's: a request that is resent to a
- * successor gets the handle that it made the first time. 0 or -ENFILE. `unique` is part of the
- * handle, so that a resent RELEASE does not close a file that was opened since. */
-int handle_open(struct inodes *in, unsigned nr, unsigned how, uint64_t unique, uint64_t *handle);
+ * successor gets the handle that it made the first time. `unique` is part of the
+ * handle, so that a resent RELEASE does not close a file that was opened since. 0; -ENFILE: there is none; -EMFILE: a user
+ * (`uid`) but root and gvmfs's own may have as many as are left to others, and has. */
+int handle_open(struct inodes *in, unsigned nr, unsigned how, uid_t uid, uint64_t unique, uint64_t *handle);
 /* How a handle was opened; 0 if there is no such handle. */
 unsigned handle_how(const struct inodes *in, uint64_t handle);
 /* Frees the handle and returns its inode number; -1: no such handle (any more). *write: it was open for writing. */

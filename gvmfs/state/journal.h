@@ -150,7 +150,7 @@ static inline bool inode_is_settled(const struct journal_inode *d)
 /* An open file. */
 struct journal_handle {
 	uint32_t inode_plus_1; /* 0: free; published last */
-	uint32_t how; /* enum handle_how */
+	uint32_t how; /* enum handle_how; above these the user's number, without its highest bits: handle.c */
 	uint64_t unique; /* of the OPEN or CREATE request: a resent one gets the same handle again */
 };
 

@@ -49,11 +49,11 @@ static void repeated_open_gets_the_same_handle(void)
 
 	begin();
 	nr = file_make(1);
-	CHECK_EQ(handle_open(&in, nr, true, 100, &first), 0);
+	CHECK_EQ(handle_open(&in, nr, true, 0, 100, &first), 0);
 	take_over();
-	CHECK_EQ(handle_open(&in, nr, true, 100, &again), 0);
+	CHECK_EQ(handle_open(&in, nr, true, 0, 100, &again), 0);
 	CHECK_EQ(again, first);
-	CHECK_EQ(handle_open(&in, nr, false, 102, &other), 0);
+	CHECK_EQ(handle_open(&in, nr, false, 0, 102, &other), 0);
 	CHECK(other != first);
 	CHECK_EQ(inode_get(&in, nr)->opens, 2);
 	CHECK_EQ(inode_get(&in, nr)->opens_write, 1);
@@ -67,10 +67,10 @@ static void repeated_release_closes_nothing_new(void)
 
 	begin();
 	nr = file_make(1);
-	CHECK_EQ(handle_open(&in, nr, true, 100, &old), 0);
+	CHECK_EQ(handle_open(&in, nr, true, 0, 100, &old), 0);
 	CHECK_EQ(handle_close(&in, old, &write), (int)nr);
 	CHECK(write);
-	CHECK_EQ(handle_open(&in, nr, true, 104, &new), 0);
+	CHECK_EQ(handle_open(&in, nr, true, 0, 104, &new), 0);
 	CHECK_EQ(handle_close(&in, old, &write), -1);
 	CHECK_EQ(inode_get(&in, nr)->opens_write, 1);
 	CHECK_EQ(handle_close(&in, new, &write), (int)nr);
@@ -85,8 +85,47 @@ static void handles_end_with_an_error(void)
 	begin();
 	nr = file_make(1);
 	for (unsigned i = 0; i < JOURNAL_HANDLES; i++)
-		CHECK_EQ(handle_open(&in, nr, false, 2 * i, &handle), 0);
-	CHECK_EQ(handle_open(&in, nr, false, 1, &handle), -ENFILE);
+		CHECK_EQ(handle_open(&in, nr, false, 0, 2 * i, &handle), 0);
+	CHECK_EQ(handle_open(&in, nr, false, 0, 1, &handle), -ENFILE);
+}
+
+static unsigned handles_take(unsigned nr, uid_t uid, int error)
+{
+	static uint64_t unique = 1000, handle;
+	unsigned n = 0;
+	int r;
+
+	while (!(r = handle_open(&in, nr, HANDLE_WRITE, uid, unique += 2, &handle)))
+		n++;
+	CHECK_EQ(r, error);
+	return n;
+}
+
+/* One who opens a file until that fails leaves as many to each other, and root its own, before a worker's death and after. */
+static void user_leaves_handles_to_others(void)
+{
+	unsigned nr, first, second;
+	uint64_t one;
+	bool write;
+
+	begin();
+	nr = file_make(1);
+	CHECK_EQ(handle_open(&in, nr, HANDLE_DIRECT, 1000, 100, &one), 0);
+	first = handles_take(nr, 1000, -EMFILE) + 1;
+	CHECK(first > JOURNAL_HANDLES / 4 && first <= JOURNAL_HANDLES / 2);
+	take_over();
+	CHECK_EQ(handles_take(nr, 1000, -EMFILE), 0);
+	second = handles_take(nr, 1001, -EMFILE);
+	CHECK(second > JOURNAL_HANDLES / 8);
+	/* Many at once: each gets some. */
+	for (uid_t uid = 100000; uid < 100010; uid++)
+		CHECK(handles_take(nr, uid, -EMFILE) > 0);
+	CHECK_EQ(handle_how(&in, one), HANDLE_DIRECT);
+	CHECK_EQ(handle_close(&in, one, &write), (int)nr);
+	CHECK(!write);
+	CHECK_EQ(handles_take(nr, 1000, -EMFILE), 0); /* it has more than the others */
+	CHECK(handles_take(nr, 0, -ENFILE) >= 256);
+	CHECK_EQ(handles_take(nr, 1002, -ENFILE), 0);
 }
 
 static void files_end_with_an_error(void)
@@ -328,6 +367,7 @@ static const struct check_test tests[] = {
 	{ "start-maps-few-entries", start_maps_few_entries },
 	{ "repeated-open-gets-the-same-handle", repeated_open_gets_the_same_handle },
 	{ "repeated-release-closes-nothing-new", repeated_release_closes_nothing_new },
+	{ "user-leaves-handles-to-others", user_leaves_handles_to_others },
 	{ "handles-end-with-an-error", handles_end_with_an_error },
 	{ "files-end-with-an-error", files_end_with_an_error },
 	{ "entry-in-use-is-not-freed", entry_in_use_is_not_freed },
