@@ -17,7 +17,8 @@
 #include <errno.h>
 #include <string.h>
 
-#define MESSAGES 64u /* of one client, in one call of the loop */
+#define MESSAGES 8u   /* of one client, in one call of the loop */
+#define STRAYS_MAX 64u /* messages that tell nothing: a client of a killed worker answers what that had asked */
 
 /* In a region's turn another thread becomes the front if this one is held up (before Linux 6.9: state/post.h). */
 static int socket_send(struct resident *r, enum session_fd to, const void *msg, size_t bytes, const int *fd)
@@ -107,6 +108,12 @@ static void client_settled(struct resident *r)
 	resident_given(r);
 }
 
+/* Whether a message tells anything. Each costs all regions of the mount a look at it, and a client might send nothing else. */
+static bool is_news(const struct resident *r, const struct gvm_attach_msg *msg)
+{
+	return msg->type == GVM_ATTACH_ZAPPED ? r->zapping && !r->zapped && msg->seq == r->zap_seq : !r->pinned;
+}
+
 static void client_read(struct resident *r)
 {
 	struct gvm_attach_msg msg;
@@ -117,6 +124,14 @@ static void client_read(struct resident *r)
 		if (error == -EAGAIN)
 			return;
 		if (!error && gvm_attach_accept(&msg, 0, GVM_ATTACH_TO_GVMFS)) {
+			bool counts = msg.type == GVM_ATTACH_ZAPPED || msg.type == GVM_ATTACH_PIN_ALL;
+
+			if (counts && !is_news(r, &msg) && ++r->strays > STRAYS_MAX) {
+				log_error(env_name(r), "its client, process %d, tells it the same again and again", r->pid);
+				env_abort(r, "it sends messages that tell gvmfs nothing");
+				resident_left(r);
+				return;
+			}
 			if (msg.type == GVM_ATTACH_ZAPPED) {
 				resident_zapped(r, msg.seq);
 				continue;

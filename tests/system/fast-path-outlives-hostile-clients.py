@@ -7,6 +7,7 @@ import ctypes
 import fcntl
 import os
 import random
+import select
 import socket
 import struct
 import threading
@@ -25,7 +26,7 @@ STORM_THREADS = 12
 # gvm_attach.h
 MESSAGE = struct.Struct("<IHHQQQQIi208s")
 MAGIC, VERSION = 0x416d7647, 1
-HELLO, WELCOME, REFUSE, READY, GO, ABORT, DETACHED = 1, 2, 3, 4, 5, 9, 10
+HELLO, WELCOME, REFUSE, READY, GO, ZAPPED, PIN_ALL, ABORT, DETACHED = 1, 2, 3, 4, 5, 7, 8, 9, 10
 
 # linux/userfaultfd.h, asm/unistd_64.h
 SYS_USERFAULTFD = 323
@@ -127,6 +128,23 @@ def moves_its_memory(region):
     for work, *arguments in [(move, 0), (move, 1), (touch,)]:
         threading.Thread(target=work, args=arguments, daemon=True).start()
     client.socket.settimeout(lab.patience(20))
+    answer = client.hear()
+    expect(answer == ABORT, "it is told %d", answer)
+
+
+def repeats_itself(region, kind):
+    """Each message takes some of the time of all regions."""
+    fd = os.open(region, os.O_RDWR)
+    client = Client(region)
+    client.say(HELLO, fd, size=SIZE)
+    expect(client.hear() == WELCOME, "no welcome")
+    expect(ready(client) == GO, "it cannot go on")
+    client.socket.settimeout(lab.patience(20))
+    text = b"a device" if kind == PIN_ALL else b""
+    for _ in range(1000):
+        client.socket.send(MESSAGE.pack(MAGIC, VERSION, kind, 77 if not text else 0, 0, 0, 0, 0, 0, text))
+        if select.select([client.socket], [], [], 0)[0]:
+            break
     answer = client.hear()
     expect(answer == ABORT, "it is told %d", answer)
 
@@ -235,6 +253,8 @@ def test(l):
     honest.do("fill", 0, SIZE, 1)
     in_a_process(moves_its_memory, mount.region("moved", SIZE))
     expect(mount.worker() == worker, "the worker did not live: a client moved its memory")
+    for kind in ZAPPED, PIN_ALL:
+        in_a_process(repeats_itself, mount.region("repeated-%d" % kind, SIZE), kind)
     honest.do("check", 0, SIZE, 1)
     for ending in (leaves, babbles, vanishes, detaches):
         doomed = mount.region(ending.__name__, SIZE)
