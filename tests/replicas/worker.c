@@ -210,6 +210,10 @@ static void mend_ended(const struct repair_copy *job)
 		mending.job = NULL;
 }
 
+/* One thread has both ends: the front, and the conversations. */
+static struct job_queue jobs_todo;
+static struct job *jobs_finished; /* the last one first */
+
 void jobs_submit(struct jobs *j, struct job *job)
 {
 	const struct repair_copy *copy = (const struct repair_copy *)job;
@@ -220,8 +224,8 @@ void jobs_submit(struct jobs *j, struct job *job)
 	}
 	job->jobs = j;
 	job->next = NULL;
-	*j->todo.tail = job;
-	j->todo.tail = &job->next;
+	*jobs_todo.tail = job;
+	jobs_todo.tail = &job->next;
 	j->under_way++;
 	wires_news++;
 }
@@ -397,17 +401,17 @@ static void talk(void *arg)
 	if (chooses && !job->result)
 		choice_look((const struct replace_job *)job);
 	mend_ended((const struct repair_copy *)job);
-	job->next = jobs.finished.head;
-	jobs.finished.head = job;
+	job->next = jobs_finished;
+	jobs_finished = job;
 	wires_news++;
 }
 
 static void talks_run(void)
 {
-	struct job *job = jobs.todo.head, *next;
+	struct job *job = jobs_todo.head, *next;
 
-	jobs.todo.head = NULL;
-	jobs.todo.tail = &jobs.todo.head;
+	jobs_todo.head = NULL;
+	jobs_todo.tail = &jobs_todo.head;
 	for (; job; job = next) {
 		next = job->next;
 		if (fiber_start(&jobs.fibers, talk, job))
@@ -419,11 +423,11 @@ static void talks_run(void)
 /* The front applies what came of one. */
 static bool talk_collect(void)
 {
-	struct job *job = jobs.finished.head;
+	struct job *job = jobs_finished;
 
 	if (!job)
 		return false;
-	jobs.finished.head = job->next;
+	jobs_finished = job->next;
 	jobs.under_way--;
 	job->done(job);
 	return true;
@@ -542,11 +546,12 @@ void nodes_begin(void)
 	pool_begin(&talks_pool, POOL_TALKS);
 	writer_begin();
 	memset(&jobs, 0, sizeof(jobs));
+	jobs_todo.head = jobs_finished = NULL;
 	mending.job = NULL;
 	jobs.fibers = fibers; /* their stacks serve again */
 	if (!jobs.fibers.all_tail)
 		fibers_init(&jobs.fibers);
-	jobs.todo.tail = &jobs.todo.head;
+	jobs_todo.tail = &jobs_todo.head;
 	jobs.codec = worker.codec = chunk_codec_create();
 	jobs.sealer = worker.sealer;
 	memset(&rots, 0, sizeof(rots));
@@ -583,7 +588,7 @@ static void worker_end(void)
 		repair_unmap(inode.replicas->written);
 	}
 	inode.replicas = NULL;
-	while (jobs.fibers.all || jobs.todo.head) {
+	while (jobs.fibers.all || jobs_todo.head) {
 		wires_cancel(OF_TALKS);
 		world.now += 1000; /* (one may wait for --repair-rate) */
 		talks_run();
@@ -604,7 +609,7 @@ void nodes_killed(void)
 
 void nodes_init(void)
 {
-	if (jobs.todo.tail)
+	if (jobs_todo.tail)
 		worker_end(); /* the last episode's */
 	cluster_init(cluster_nodes, cluster_copies);
 	wires_init();
