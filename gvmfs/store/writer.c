@@ -30,7 +30,7 @@ int flush_queue_init(struct flush_queue *q)
 {
 	atomic_init(&q->added, NULL);
 	atomic_init(&q->finished, NULL);
-	atomic_init(&q->round, 1);
+	atomic_init(&q->round, 0);
 	atomic_init(&q->told, 0);
 	pthread_mutex_init(&q->lock, NULL);
 	q->todo = NULL;
@@ -152,7 +152,7 @@ static void flush_end(struct flush *f, int result)
 	list_push(&q->finished, f);
 	/* Nothing is to be told if that was done since the front last looked, or it will look again: but done, and not about to
 	 * be, by a thread that may have lost the CPU. */
-	round = atomic_load(&q->round);
+	round = atomic_load(&q->round) + 1;
 	if (atomic_load(&q->told) == round)
 		return;
 	if (write(q->finished_fd, &one, sizeof(one)) < 0)

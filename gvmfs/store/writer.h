@@ -26,7 +26,8 @@ struct flush_queue {
 	struct flush *_Atomic added;	 /* the last one first */
 	struct flush *_Atomic finished;	 /* outcomes, in no order */
 	int finished_fd;		 /* readable when there are outcomes */
-	_Atomic uint64_t round, told;	 /* times that the front has looked; the last of them since which it was told of outcomes */
+	_Atomic uint64_t round; /* times that the front has looked */
+	_Atomic uint64_t told;	/* 1 and the last of these after which it was told of outcomes */
 	pthread_mutex_t lock;		 /* the writers': */
 	struct flush *todo, **todo_tail; /* what was added, and no writer has taken yet */
 };
