@@ -95,11 +95,21 @@ static int move(struct inode *inode, const struct gvm_id *parent, const char *na
 	return r;
 }
 
+/* As a successor does it. */
+static void take_over(void)
+{
+	for (unsigned i = 0; i < JOURNAL_INODES; i++)
+		free(in.rt[i]);
+	tree_deinit(&in.tree);
+	CHECK_EQ(inodes_init(&in, &journal), 0);
+}
+
 static void begin(void)
 {
 	CHECK_EQ(journal_create(&journal), 0);
-	CHECK_EQ(inodes_init(&in, &journal), 0);
+	take_over();
 	journal.super->seal_id = 99;
+	sealer_destroy(w.sealer);
 	w.sealer = sealer_of(1);
 	make(0, RECORD_FOLDER, &root, "the root's place");
 }
@@ -147,6 +157,7 @@ static void folder_without_a_mark_has_no_plain_region(void)
 	a = make(10, RECORD_FOLDER, &root, "of a mount without a key");
 	w.sealer = sealer_of(2);
 	b = make(11, RECORD_FOLDER, &root, "of another key");
+	sealer_destroy(w.sealer);
 	w.sealer = ours;
 	CHECK(!a->disk->rec.seal && b->disk->rec.seal);
 	CHECK(!folder_is_marked(&w, id_of(a)) && !folder_is_marked(&w, id_of(b)));
@@ -158,6 +169,7 @@ static void folder_without_a_mark_has_no_plain_region(void)
 	CHECK(!opens_plain(ram));
 	w.sealer = NULL;
 	CHECK(folder_is_marked(&w, id_of(a)) && opens_plain(ram));
+	w.sealer = ours;
 }
 
 static void circle_of_folders_ends(void)
@@ -221,10 +233,7 @@ static void what_was_found_holds_while_it_is_used(void)
 	plain->disk->rec.seal = 99;
 	sealed->disk->rec.seal = region_seal_of_new(&w, sealed);
 	CHECK(opens_plain(plain) && !opens_plain(sealed));
-	for (unsigned i = 0; i < JOURNAL_INODES; i++)
-		free(in.rt[i]);
-	tree_deinit(&in.tree);
-	CHECK_EQ(inodes_init(&in, &journal), 0);
+	take_over();
 	CHECK(!region_sealer(&w, inode_get(&in, 1)) && region_sealer(&w, inode_get(&in, 2)));
 	CHECK(!opens_plain(inode_get(&in, 1))); /* nobody has it open any more */
 }
