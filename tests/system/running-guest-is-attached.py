@@ -59,15 +59,17 @@ def clerk_of(pid, region):
     return name
 
 
+def content(path):
+    """Of a process's or a thread's; nothing of one that has just ended."""
+    try:
+        with open(path) as f:
+            return f.read()
+    except OSError:
+        return ""
+
+
 def thread_names(pid):
-    found = []
-    for path in glob.glob("/proc/%d/task/*/comm" % pid):
-        try:
-            with open(path) as name:
-                found.append(name.read())
-        except OSError:
-            pass  # it has just ended
-    return found
+    return [content(path) for path in glob.glob("/proc/%d/task/*/comm" % pid)]
 
 
 def attached(l, mount):
@@ -112,7 +114,7 @@ def refused_by_gvmfs(l, mount):
     client.do("fill", 0, SIZE // 2, 1)
     client.do("stir", SIZE // 2, SIZE // 2)
     door = next(int(path.split("/")[2]) for path in glob.glob("/proc/[0-9]*/comm")
-                if open(path).read() == "gvmfs-door\n" and mount.path in open(os.path.dirname(path) + "/cmdline").read())
+                if content(path) == "gvmfs-door\n" and mount.path in content(os.path.dirname(path) + "/cmdline"))
     os.kill(door, signal.SIGSTOP)
     run = l.start("attach", program("gvm"), "attach", client.process.pid)
     wait_for("everybody waits", lambda: "memfd:gvm-attach" in open("/proc/%d/maps" % client.process.pid).read())
