@@ -160,6 +160,7 @@ def module(*arguments):
     return build(tree, *arguments)
 
 
+INSTALLED = "/usr/bin/qemu-system-x86_64"
 # Where the programs are in meson's build folder.
 PROGRAMS = {"gvm": "tools/gvm", "share": "tests/kernel/share",
             "exchange": "tests/kernel/exchange", "flood": "tests/kernel/flood",
@@ -168,10 +169,11 @@ images.FLAVOURS["kmod"] = (["virtio_net", "virtio_blk", "kvm_amd", "libchacha20p
                            [(name, path) for name, path in PROGRAMS.items()])
 
 
-def image(build_folder, ko=None, inner=False):
+def image(build_folder, ko=None, inner=False, qemu=None):
     """(vmlinux, initramfs) of a host of the cluster: the module (loaded by the tests, not by init) and
     the programs that the tests of kmod/ run; with `inner` also QEMU, and what the flavour fill boots,
-    always under Debian's kernel: nothing of ours is in that one."""
+    always under Debian's kernel: nothing of ours is in that one. `qemu`: another than the installed one, and for
+    it the firmware of tests/system/bare.c."""
     ko = ko or module()
     with kernel.choose("cloud"):
         inside = images.image("fill", build_folder) if inner else ()
@@ -179,8 +181,10 @@ def image(build_folder, ko=None, inner=False):
         recipe = images.Recipe("kmod", build_folder)
         recipe.files["/lib/" + MODULE] = ko
         if inner:
-            qemu = "/usr/bin/qemu-system-x86_64"
-            recipe.files[qemu] = qemu
+            if qemu:
+                recipe.files["/inner/bare.rom"] = os.path.join(build_folder, "tests/system/bare.rom")
+            qemu = qemu or INSTALLED
+            recipe.files[INSTALLED] = qemu
             recipe.files.update(elf.closure(qemu))
             for path in images.FIRMWARE:
                 name = "/usr/share/qemu/" + os.path.basename(path)

@@ -99,8 +99,8 @@ def kinds():
 
 
 def with_kernels(suites):
-    """The debug suite has all that the kernel suite has, and more; so has the full suite of the system suite."""
-    return {*suites, *(["kernel"] if "debug" in suites else []), *(["system"] if "full" in suites else [])}
+    """The debug suite has all that the kernel suite has, and more; so has the full suite of the system and kernel suites."""
+    return {*suites, *(["kernel"] if "debug" in suites else []), *(["system", "kernel"] if "full" in suites else [])}
 
 
 def fetched(suites):

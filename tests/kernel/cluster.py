@@ -41,6 +41,9 @@ SLOWER = 4 if kernel.chosen() == "debug" else 1  # an emulated CPU with a kernel
 # QEMU may then leave a CPU with the old code, which is a breakpoint, for ever.
 ACCELERATORS = {"tcg": "tcg,thread=multi", "kvm": "kvm"}
 BY_TURNS = {"tcg": "tcg,thread=single", "kvm": "kvm"}
+# Of hosts that run one guest's vCPUs, on the patched QEMU: their walks of a guest's page tables read, as Intel's do with
+# eptad=0, and they have one time stamp counter.
+SHARING = "tcg,thread=multi,x-nested-walks-read=on,x-host-counter=on"
 CPUS = "GVM_GUEST_CPUS"
 # What QEMU 7.2 makes of CMPXCHG16B is wrong at times; 6.12 uses it wherever it allocates.
 EMULATED = {"backports": "max,-cx16", "newest": "max,-cx16"}
@@ -120,12 +123,12 @@ class Node:
         port = "%s/guest%d" % (cluster.folder, number)
         words = "console=ttyS0 quiet panic=-1 watchdog_thresh=60 job=kmod-node id=%d" % number
         if cluster.accel == "tcg":
-            words += " tsc=unstable no_timer_check"
+            words += " no_timer_check tsc=" + ("reliable" if cluster.qemu else "unstable")
         self.shells = [cluster.lab.path("shell%d%s" % (number, which)) for which in "ab"]
         serial = [word for path in self.shells
                   for word in ("-serial", "unix:%s,server=on,wait=on" % path)]
         self.command = [
-            "qemu-system-x86_64", "-machine", "q35", "-accel", cluster.accelerator,
+            cluster.qemu or "qemu-system-x86_64", "-machine", "q35", "-accel", cluster.accelerator,
             "-cpu", cpu, "-smp", cpus, "-m", memory, "-nodefaults", "-display", "none",
             "-no-reboot", "-serial", "stdio", *serial,
             "-kernel", vmlinux, "-initrd", initramfs, "-append", words,
@@ -198,22 +201,23 @@ class Node:
         return complaints.reports(self.process.log())
 
 
-def image_of(kind, inner, arguments):
+def image_of(kind, inner, arguments, qemu=None):
     with kernel.choose(kind):
-        return kmod.image(lab.BUILD, kmod.module(*arguments), inner)
+        return kmod.image(lab.BUILD, kmod.module(*arguments), inner, qemu)
 
 
 class Cluster:
     def __init__(self, l, nodes, memory="192M", parameters=PATIENT, roles=None,
                  key="the key of this test", options=None, up=True, inner=False, cpus=1,
-                 by_turns=False, kernels=None, built=()):
-        """`built`: arguments of make for the module, where the kernel is Debian's own ("cloud")."""
-        self.lab, self.folder = l, l.folder
+                 by_turns=False, kernels=None, built=(), qemu=None):
+        """`built`: arguments of make for the module, where the kernel is Debian's own ("cloud"). `qemu`: the patched one, by
+        which the hosts are emulated and run guests together."""
+        self.lab, self.folder, self.qemu = l, l.folder, qemu
         self.roles, self.key = roles or "b" * nodes, key
         kernels = kernels or [kernel.chosen()] * nodes
-        images = {kind: image_of(kind, inner, built if kind == "cloud" else ()) for kind in kernels}
-        self.accel, _ = accel.choose(*images[kernels[0]])
-        self.accelerator = (BY_TURNS if by_turns else ACCELERATORS)[self.accel]
+        images = {kind: image_of(kind, inner or qemu, built if kind == "cloud" else (), qemu) for kind in kernels}
+        self.accel = "tcg" if qemu else accel.choose(*images[kernels[0]])[0]
+        self.accelerator = SHARING if qemu else (BY_TURNS if by_turns else ACCELERATORS)[self.accel]
         self.switch = l.start("switch", os.path.join(lab.BUILD, "tests/kernel/switch"), l.folder,
                               nodes, service=True)
         self.switch.says("^switch: up")

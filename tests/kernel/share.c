@@ -4,7 +4,7 @@
  *
  *     share FILE NODE NODES count ROUNDS | torture SECONDS THREADS [DISK] | litmus ROUNDS |
  *           latency ROUNDS | stream 0 | vcpu ROUNDS VCPUS | fill FIRST PAGES SEED |
- *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE |
+ *           check FIRST PAGES SEED | add PAGE VALUE | get PAGE | mark PAGE VALUE | put PAGE WORD VALUE |
  *           discard FIRST PAGES | beat PAGE END | pin PAGE END |
  *           cross PAGE END | last PAGES MAPPINGS | create REGIONS MS | leave REGIONS | nested 0
  *
@@ -373,6 +373,8 @@ int main(int argc, char **argv)
 		printf("%llu\n", (unsigned long long)share_add(first, 0, second));
 	else if (!strcmp(what, "mark"))
 		share_store(first, 1, second);
+	else if (!strcmp(what, "put"))
+		share_store(first, second, argument(argc, argv, 7));
 	else if (!strcmp(what, "get"))
 		printf("%llu\n", (unsigned long long)share_load(first, 0));
 	else

@@ -15,8 +15,9 @@ Suites (all of them but full and debug if none is named):
   system     mounts, guests, broken networks; needs root
   kernel     the kernel module, in guests of their own
   full       what needs much that is fetched or is slow: debuggers, with the debug symbols of a
-             guest's kernel (280 MB); libvirt; a browser; a guest with vCPUs in two QEMUs under KVM;
-             the packages in fresh systems of Debian 12 and 13 (1 GB)
+             guest's kernel (280 MB); libvirt; a browser; a guest with vCPUs in two QEMUs under KVM, and
+             one on three hosts over the kernel module; the packages in fresh systems of Debian 12
+             and 13 (1 GB)
   debug      the same as kernel in guests whose kernel watches itself (KASAN, lockdep, kmemleak ...), but for
              what measures speed or says itself which kernel it runs on; any complaint of a guest's
              kernel is a failure, shown as a whole. And what shows that memory is coherent on
