@@ -33,15 +33,18 @@ static struct {
     QemuMutex adding;          /* held while offsets and `total` change */
 } counter;
 
-/* This host's own. A test can have it run faster than it does; by KVM that is in the vCPUs' offsets, too. */
+/* A test can have the host's counter run faster than it does; by KVM that is in the vCPUs' offsets, too. */
+static uint64_t skew_at(uint64_t host)
+{
+    return kvm_enabled() ? qatomic_read(&counter.skewed) : (host - counter.began) / 1000000 * vcpu_place->skew_ppm;
+}
+
+/* This host's own. */
 static uint64_t own(void)
 {
     uint64_t host = cpu_get_host_ticks();
 
-    if (kvm_enabled()) {
-        return host + qatomic_read(&counter.skewed);
-    }
-    return host + (host - counter.began) / 1000000 * vcpu_place->skew_ppm;
+    return host + skew_at(host);
 }
 
 uint64_t vcpu_counter_guest(void)
@@ -331,6 +334,7 @@ void vcpu_counter_figures(struct vcpu_counter_figures *figures)
     qemu_mutex_lock(&counter.lock);
     us = c->hz / 1e6;
     *figures = (struct vcpu_counter_figures) {
+        .ahead = (int64_t)(qatomic_read(&counter.total) + skew_at(cpu_get_host_ticks())) / us,
         .exchanges = c->exchanges,
         .quickest = c->took_min / us,
         .stepped = c->stepped / us,

@@ -14,8 +14,9 @@
 
 struct vcpu_frame;
 
-/* In microseconds of the guest's counter, but for the first. */
+/* In microseconds of the guest's counter, but for the exchanges. */
 struct vcpu_counter_figures {
+    double ahead;       /* of the host's */
     uint64_t exchanges;
     double quickest;    /* exchange */
     double stepped;

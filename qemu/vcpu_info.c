@@ -48,7 +48,7 @@ static void counter_print(Monitor *mon)
     struct vcpu_counter_figures f;
 
     vcpu_counter_figures(&f);
-    monitor_printf(mon, "counter: %.1f us of steps", f.stepped);
+    monitor_printf(mon, "counter: the host's and %.1f us, %.1f us of steps", f.ahead, f.stepped);
     if (f.exchanges) {
         monitor_printf(mon, ", %.1f us apart at most, known to %.1f (%" PRIu64 " exchanges, the quickest %.1f us)", f.apart,
                        f.error, f.exchanges, f.quickest);
