@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Linux on a machine of four vCPUs, of which each of two QEMUs runs two under KVM: it comes up, takes one of the other
 node offline and starts it again, all compute, and when it switches off both QEMUs end. KVM is had anywhere by an outer
-guest on an emulated CPU with SVM, where both QEMUs run, one of which has a counter that runs faster."""
+guest on an emulated CPU with SVM, where both QEMUs run."""
 
 import guest
 import image
