@@ -23,7 +23,8 @@ OUTLIER_US = 5  # of a step that its own node has made, and another one has not 
 
 def figures(shared, node):
     said = shared.monitor(node).do("human-monitor-command", **{"command-line": "info vcpus-remote"})
-    found = re.search(r"^counter: the host's and ([-\d.]+) us, ([\d.]+) us of steps(?:, ([\d.]+) us apart at most, known to ([\d.]+))?", said, re.M)
+    found = re.search(r"^counter: the host's and ([-\d.]+) us, ([\d.]+) us of steps"
+                      r"(?:, ([\d.]+) us apart at most, known to ([\d.]+))?", said, re.M)
     expect(found, "node %d says %s", node, said)
     return [float(figure or 0) for figure in found.groups()]
 
@@ -82,7 +83,7 @@ def agree(l, kvm):
             worst = max(worst, back)
     # However little QEMU knows on a machine that has much to do: what was not followed is still to be seen.
     for node in (1, 2):
-        wait_for("node %d is near node 0" % node, lambda: apart_now(shared, node) < DRIFT_US / 8, 60)
+        wait_for("node %d is nearer to node 0 than it drifts in a second" % node, lambda: apart_now(shared, node) < PPM, 60)
     l.log("%s: %d looks, %.2f us back at most; us ahead of the host, of steps, apart, known to: %s", "kvm" if kvm else "tcg",
           sum(shared.counts(bare.LOOKS)), worst, said)
     shared.monitor(0).do("quit")
