@@ -44,7 +44,7 @@ gvm doctor >/tmp/doctor || :
 grep -q userfaultfd /tmp/doctor
 step mounted
 
-gvm run --local 16M --region guest -- qemu-system-x86_64 -accel tcg -m 64M -nodefaults -display none -bios /given/bare.rom >/tmp/run 2>&1 &
+nice -n 19 gvm run --local 16M --region guest -- qemu-system-x86_64 -accel tcg -m 64M -nodefaults -display none -bios /given/bare.rom >/tmp/run 2>&1 &
 run=$!
 cat >/tmp/ticks.py <<'END'
 import os, struct, sys, time
