@@ -80,7 +80,7 @@ not mountpoint -q /mnt/gvm
 apt_ remove gvm gvm-memnode libgvm0
 not pidof gvmfs gvm-memnode
 [ -s /etc/gvm/key ]
-apt_ purge gvm gvm-memnode libgvm0
+dpkg --purge gvm gvm-memnode libgvm0 >/tmp/apt 2>&1 || { cat /tmp/apt; exit 1; } # of libgvm0 apt knows nothing any more
 step purged
 rm -f /etc/gvm/key /etc/default/gvmfs
 rmdir /etc/gvm /mnt/gvm
