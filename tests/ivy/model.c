@@ -7,8 +7,8 @@
  * From each state every event that is possible is tried: each message that may arrive next, each
  * fault, eviction and discard that the case still allows, each revocation and hold that may end,
  * each step of a lease's end, each way in which a connection may lose or repeat what it carried, or
- * let a message of leases overtake what waits, time, and a node that is cut off and comes back. In
- * every state: one writer or some readers, and nobody, a writer neither, sees an old value, nor
+ * let a message of leases overtake what waits, a single message that is dropped, time, and a node
+ * that is cut off and comes back. In every state: one writer or some readers, and nobody, a writer neither, sees an old value, nor
  * what was there before a discard that has been told to be over; nor zeros for what was written
  * after it.
  * From every state in which nothing can happen, and from one in 32 of the others, a fair run to the
@@ -93,6 +93,46 @@ static const struct world_config cases[] = {
 	 .losses = 2,
 	 .ticks = 1,
 	 .evicts = 1,
+	 .fanout = 2},
+	{.name = "drops",
+	 .what = "3 nodes, 1 page, 3 faults, 2 messages dropped, 1 early retry, 1 eviction",
+	 .nodes = 3,
+	 .pages = 1,
+	 .faults = {0, 2, 1},
+	 .drops = 2,
+	 .ticks = 1,
+	 .evicts = 1,
+	 .fanout = 2},
+	{.name = "dropped-discards",
+	 .what = "3 nodes, 1 page, 2 faults, 1 discard, 2 messages dropped, 1 early retry",
+	 .nodes = 3,
+	 .pages = 1,
+	 .faults = {0, 1, 1},
+	 .discards = 1,
+	 .drops = 2,
+	 .ticks = 1,
+	 .fanout = 2},
+	{.name = "dropped-and-cut",
+	 .what = "owner lost, 3 nodes, 1 fault, 1 eviction, 2 messages dropped, 3 steps",
+	 .begin = W_OWNER_LOST,
+	 .nodes = 3,
+	 .pages = 1,
+	 .faults = {1, 0, 0},
+	 .evicts = 1,
+	 .drops = 2,
+	 .cuts = 1,
+	 .steps = 3,
+	 .fanout = 2},
+	{.name = "dropped-leases",
+	 .what = "2 nodes, 1 page, 2 faults, 1 eviction, 2 dropped, 9 steps, leases that end",
+	 .nodes = 2,
+	 .pages = 1,
+	 .faults = {1, 1},
+	 .evicts = 1,
+	 .drops = 2,
+	 .steps = 9,
+	 .leases = 1,
+	 .beats = 1,
 	 .fanout = 2},
 	{.name = "retries",
 	 .what = "3 nodes, 1 page, 4 faults, 2 early retries, 1 eviction",
@@ -382,12 +422,13 @@ enum kind {
 	E_STEP,
 	E_CUT,
 	E_HEAL,
-	E_OVERTAKE
+	E_OVERTAKE,
+	E_DROP
 };
 
 static const char *const kind_names[] = {"deliver", "revoked", "unhold", "swept",  "ending",
 					 "fault",   "evict",   "discard", "lose",  "repeat",
-					 "tick",    "step",    "cut",	 "heal",  "overtake"};
+					 "tick",    "step",    "cut",	 "heal",  "overtake", "drop"};
 
 struct event {
 	u8 kind, a, b, c;
@@ -421,6 +462,8 @@ static void events_of_wire(struct events *all, int i, int k)
 			event_add(all, E_OVERTAKE, i, k, n);
 	for (n = 0; world.losses && n < w->n; n++)
 		event_add(all, E_LOSE, i, k, n);
+	for (n = 0; world.drops && n < w->n; n++)
+		event_add(all, E_DROP, i, k, n);
 	for (n = 1; world.repeats && n <= w->past; n++)
 		event_add(all, E_REPEAT, i, k, n);
 }
@@ -526,6 +569,9 @@ static void event_run(struct event e)
 		break;
 	case E_OVERTAKE:
 		world_overtake(e.a, e.b, e.c);
+		break;
+	case E_DROP:
+		world_drop(e.a, e.b, e.c);
 		break;
 	}
 }

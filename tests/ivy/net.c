@@ -10,6 +10,7 @@
 
 #define FRAME_BYTES 78u /* Ethernet, IP and TCP around a message */
 #define KEPT	    4	/* messages that a connection can repeat */
+#define SLOWER	    500u /* a message at a node that is slow for a while */
 
 struct net_packet {
 	struct net_packet *next;
@@ -131,6 +132,17 @@ void net_at(u64 when, u16 node, void (*fn)(struct net_node *n))
 	event_add(when, CALL, node, 0, (void *)fn);
 }
 
+/* Something that happens once in so many times, if anything goes wrong at all. */
+static bool mishap(u64 times)
+{
+	return config.faults && net_now && !net_random(times);
+}
+
+static u64 cpu_ns(const struct net_node *n)
+{
+	return config.cpu_ns * (n->slow_until > net_now ? SLOWER : 1);
+}
+
 /* ---- the wire ---- */
 
 static struct way *way_of(u16 from, u16 to)
@@ -164,8 +176,10 @@ static void packet_fly(struct net_node *n, u16 to, struct net_packet *p, bool pa
 	if (config.jitter_ns)
 		at += net_random(config.jitter_ns);
 	if (w) {
-		at = at > w->arrives ? at : w->arrives + 1;
-		w->arrives = at;
+		if (!ivy_type_urgent(p->wire[0]) || net_random(2)) {
+			at = at > w->arrives ? at : w->arrives + 1;
+			w->arrives = at;
+		}
 		p->epoch = w->epoch;
 		p->seq = w->sent;
 		packet_keep(w, p);
@@ -192,7 +206,7 @@ static void net_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *da
 	bool page = m->flags & IVY_F_PAGE;
 	struct net_packet *p = calloc(1, sizeof(*p) + bytes);
 
-	n->cpu = (n->cpu > net_now ? n->cpu : net_now) + config.cpu_ns;
+	n->cpu = (n->cpu > net_now ? n->cpu : net_now) + cpu_ns(n);
 	p->from = n->id;
 	p->hop = n->hop + 1;
 	p->bytes = bytes;
@@ -203,7 +217,7 @@ static void net_send(void *ctx, u16 dst, const struct ivy_msg *m, const void *da
 	net_totals.messages++;
 	net_totals.bytes += bytes + (page ? IVY_PAGE_BYTES : 0);
 	n->messages++;
-	if (n->cut_until > net_now || net_nodes[dst].cut_until > net_now) {
+	if (n->cut_until > net_now || net_nodes[dst].cut_until > net_now || mishap(2000)) {
 		net_totals.dropped++;
 		free(p);
 		return;
@@ -309,11 +323,15 @@ static u64 net_clock(void *ctx)
 	return net_now;
 }
 
+/* Memory is short, now and then: everything has to go on without. */
+static bool memory_short(const struct net_node *n)
+{
+	return mishap(n->short_until > net_now ? 3 : 500);
+}
+
 static void *net_alloc(void *ctx, size_t bytes)
 {
-	(void)ctx;
-	/* Memory is short, now and then: everything has to go on without. */
-	if (config.faults && net_now && !net_random(500))
+	if (memory_short(ctx))
 		return NULL;
 	net_totals.memory += bytes;
 	if (net_totals.memory > net_totals.memory_max)
@@ -342,7 +360,7 @@ static void net_lost(void *ctx, u64 page)
 		    truth_held(truth_of(home, page), home->core, n->core, page, &f->slot, f->value))
 			bad("a page was lost that a node has", page);
 	}
-	if (!net_totals.cuts && !net_totals.restarts)
+	if (!net_totals.cuts && !net_totals.restarts && !net_totals.spells)
 		bad("lost, and no node was cut off or began anew", page);
 }
 
@@ -357,7 +375,7 @@ static struct ivy_slot *net_slot_new(void *ctx, u64 page)
 {
 	struct net_frame *f = &((struct net_node *)ctx)->frames[page];
 
-	if (config.faults && !net_random(500))
+	if (memory_short(ctx))
 		return NULL;
 	memset(&f->slot, 0, sizeof(f->slot));
 	f->resident = true;
@@ -586,7 +604,7 @@ static void work_plan(struct net_node *n)
 	if (n->scheduled || !n->queue)
 		return;
 	n->scheduled = true;
-	event_add((n->cpu > net_now ? n->cpu : net_now) + config.cpu_ns, WORK, n->id, 0, NULL);
+	event_add((n->cpu > net_now ? n->cpu : net_now) + cpu_ns(n), WORK, n->id, 0, NULL);
 }
 
 static void on_arrive(struct net_node *n, struct net_packet *p)
@@ -672,6 +690,8 @@ static void core_begin(struct net_node *n, u64 start, bool closed)
 			       .nodes = config.nodes,
 			       .nhomes = config.nhomes,
 			       .ahead = config.ahead,
+			       .fanout = config.fanout,
+			       .relay_above = config.relay_above,
 			       .homes = homes,
 			       .pages = config.pages,
 			       .key = 1 + group_first(n->id),
@@ -748,6 +768,22 @@ static void home_open(struct net_node *n)
 	after(n);
 }
 
+/* Leaves as a host does that is told to go down at once: what only it has is lost. */
+static void node_leave(struct net_node *n)
+{
+	u32 page;
+
+	for (page = 0; page < config.pages; page++) {
+		struct net_frame *f = &n->frames[page];
+
+		if (f->mapped == IVY_M)
+			f->value = truth_write(truth_of(n, page));
+		f->mapped = IVY_I;
+	}
+	ivy_leave(n->core);
+	net_totals.left++;
+}
+
 /* Its program goes on, too, as if what it waited for had failed. */
 static void node_restart(struct net_node *n)
 {
@@ -755,6 +791,8 @@ static void node_restart(struct net_node *n)
 	bool home = n->id - group_first(n->id) < config.nhomes;
 	u32 page;
 
+	if (mishap(2))
+		node_leave(n);
 	ivy_destroy(n->core);
 	ivy_pairs_destroy(n->pairs);
 	n->life++;
@@ -780,6 +818,13 @@ void net_restart(u16 node)
 	node_restart(&net_nodes[node]);
 }
 
+/* It may cost a node its lease, as a cut does. */
+static void spell(u64 *until)
+{
+	*until = net_now + net_random(config.lease_ns);
+	net_totals.spells++;
+}
+
 static void on_reset(void)
 {
 	u16 a = (u16)net_random(config.nodes), b = (u16)net_random(config.nodes);
@@ -796,6 +841,10 @@ static void on_reset(void)
 		net_nodes[a].cut_until = net_now + net_random(3 * config.lease_ns);
 		net_totals.cuts++;
 	}
+	if (mishap(300))
+		spell(&net_nodes[b].slow_until);
+	if (mishap(300))
+		spell(&net_nodes[b].short_until);
 	if (!net_random(300) && net_now > 2 * config.lease_ns)
 		node_restart(&net_nodes[net_random(2) ? a : a % config.nhomes]);
 	event_add(net_now + 1 + net_random(200000), RESET, 0, 0, NULL);

@@ -6,8 +6,10 @@
  * other; its link takes bytes for a time at either end; between the two a message flies for half
  * a round trip. Messages that wait at a node are handed to its core one by one, and ivy_flush()
  * follows when none is left. With faults, connections break at random: the last messages are lost,
- * some before them come again, some nodes are cut off for longer than a lease, and some begin anew;
- * one that is a home is then opened, after a while, as having lost its pages.
+ * some before them come again, some nodes are cut off for longer than a lease, and some begin anew,
+ * of which some have left before; one that is a home is then opened, after a while, as having lost
+ * its pages. Single messages are lost, for which there was no room, messages of leases overtake
+ * others, and a node may be slow for a while, or without memory.
  */
 #ifndef GVM_TEST_NET_H
 #define GVM_TEST_NET_H
@@ -24,6 +26,7 @@ struct net_config {
 	u64 rtt_ns, cpu_ns, jitter_ns, hold_ns, lease_ns, retry_ns;
 	u64 bits_per_us; /* of a link */
 	u8 hold_doublings;
+	u16 fanout, relay_above; /* 0: as the core has them */
 	bool faults;
 	bool losses; /* without faults: nodes may be cut off, or begin anew, by net_lose() */
 	u64 seed;
@@ -49,7 +52,7 @@ struct net_node {
 	struct net_packet *queue, **queue_end;
 	bool scheduled;
 	u32 hop; /* of the message being handled */
-	u64 cut_until;
+	u64 cut_until, slow_until, short_until;
 	u32 life; /* how often it has begun anew */
 	u64 inv_sent;	    /* INV and ACK messages */
 	u64 messages;	    /* sent and received */
@@ -62,7 +65,8 @@ struct net_node {
 
 struct net_totals {
 	u64 beats; /* BEAT and BEATEN, of `messages` */
-	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost, discards, restarts;
+	u64 messages, bytes, dropped, repeated, resets, cuts, faults, lost, discards, restarts,
+		left, spells;
 	u64 memory, memory_max;
 	u64 first_inv, last_ack; /* times */
 	u32 inv_hop, ack_hop;

@@ -5,17 +5,19 @@
  *	sim [-m MUTANT] large|idle|costs|streams|bounces|slow|faults|few [SEED [LAST]]
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
- * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes of
- * which four are its homes, and then one region of all, with 16 homes; what nodes say to each other
- * when nothing happens, and after a time in which nodes were lost and began anew, and when some are
- * forgotten for good, which relayed reads and carried renewals. `costs` counts the
- * messages of single accesses, `streams` those of accesses to one page after the other, and how much
- * of the link they use, `bounces` those of two nodes that write the same page, all the time or now
- * and then; `slow` how long hosts that are slow take for many pages at once. `faults` lets 40 nodes write and read 16 pages under connections that break, messages
- * that come again, nodes that are cut off for longer than their lease or begin anew, and memory that
- * is short: one writer or some readers at any time, nothing stale or discarded, no page lost that a
- * node has, and every access comes to an end. `few` does the same with 4 nodes, of which two are
- * homes, and 4 pages: so each is in the middle of something whenever anything breaks.
+ * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes
+ *of which four are its homes, and then one region of all, with 16 homes; what nodes say to each
+ *other when nothing happens, and after a time in which nodes were lost and began anew, and when
+ *some are forgotten for good, which relayed reads and carried renewals. `costs` counts the messages
+ *of single accesses, `streams` those of accesses to one page after the other, and how much of the
+ *link they use, `bounces` those of two nodes that write the same page, all the time or now and
+ *then; `slow` how long hosts that are slow take for many pages at once. `faults` lets 40 nodes
+ * write and read 16 pages under connections that break, messages that come again, are dropped or
+ * overtake others, nodes that are cut off for longer than their lease, are slow, leave or begin
+ * anew, and memory that is short: one writer or some readers at any time, nothing stale or
+ *discarded, no page lost that a node has, and every access comes to an end. `few` does the same
+ *with 4 nodes, of which two are homes, and 4 pages: so each is in the middle of something whenever
+ *anything breaks.
  */
 #include "net.h"
 
@@ -679,6 +681,9 @@ static u32 pages; /* that all use */
 
 static void next_access(struct net_node *n)
 {
+	u64 all = net_random(256);
+	u32 i;
+
 	if (!n->left)
 		return;
 	if (n->frames[n->page].wait)
@@ -687,6 +692,8 @@ static void next_access(struct net_node *n)
 	n->write = !net_random(3);
 	if (!net_random(16))
 		ivy_evict(n->core, net_random(pages));
+	for (i = 0; i < pages && !all; i++)
+		ivy_evict(n->core, i);
 	if (!net_random(32))
 		net_discard(n->id, (u32)net_random(pages));
 	net_fault(n->id, n->page, n->write);
@@ -716,6 +723,8 @@ static void faults(u16 nodes, u16 nhomes, u32 npages, u64 seed)
 				    .bits_per_us = 10000,
 				    .lease_ns = 30000000,
 				    .retry_ns = 3000000,
+				    .fanout = (u16)(seed % 4), /* 0: as in the module */
+				    .relay_above = seed % 5 ? 0 : 2,
 				    .faults = true,
 				    .seed = seed};
 	u32 i;
@@ -729,13 +738,15 @@ static void faults(u16 nodes, u16 nhomes, u32 npages, u64 seed)
 	}
 	net_run();
 	printf("seed %llu: %llu accesses, %llu messages, %llu lost, %llu again, %llu connections "
-	       "broken, %llu nodes cut off, %llu begun anew, %llu pages lost, %llu discarded, %.1f s\n",
+	       "broken, %llu nodes cut off, %llu slow or short of memory, %llu begun anew, %llu of "
+	       "which had left, "
+	       "%llu pages lost, %llu discarded, %.1f s\n",
 	       (unsigned long long)seed, (unsigned long long)net_totals.faults,
 	       (unsigned long long)net_totals.messages, (unsigned long long)net_totals.dropped,
 	       (unsigned long long)net_totals.repeated, (unsigned long long)net_totals.resets,
-	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.restarts,
-	       (unsigned long long)net_totals.lost,
-	       (unsigned long long)net_totals.discards,
+	       (unsigned long long)net_totals.cuts, (unsigned long long)net_totals.spells,
+	       (unsigned long long)net_totals.restarts, (unsigned long long)net_totals.left,
+	       (unsigned long long)net_totals.lost, (unsigned long long)net_totals.discards,
 	       (double)net_now / 1e9);
 	fflush(stdout);
 	net_end();

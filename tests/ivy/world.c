@@ -398,6 +398,12 @@ void world_lose(int from, int to, int keep)
 	world.losses--;
 }
 
+void world_drop(int from, int to, int n)
+{
+	wire_take(&world.w[from][to], n);
+	world.drops--;
+}
+
 void world_repeat(int from, int to, int how_many)
 {
 	struct wire *w = &world.w[from][to];
@@ -586,7 +592,9 @@ const char *world_wrong(void)
 
 	for (page = 0; page < config->pages && !wrong; page++) {
 		wrong = page_wrong(page);
-		if (!wrong && world.lost[page] && !config->cuts)
+		/* A lease ends, too, whose renewals are dropped. */
+		if (!wrong && world.lost[page] && !config->cuts &&
+		    !(config->leases && config->drops))
 			wrong = "a page was lost and no node was";
 	}
 	return wrong;
@@ -856,6 +864,7 @@ void world_init(const struct world_config *cfg)
 	world.evicts = cfg->evicts;
 	world.discards = cfg->discards;
 	world.losses = cfg->losses;
+	world.drops = cfg->drops;
 	world.repeats = cfg->repeats;
 	world.ticks = cfg->ticks;
 	world.steps = cfg->steps;

@@ -63,7 +63,7 @@ struct world {
 	u8 ending[W_NODES];   /* slots are left to be taken away after one */
 	u8 cut;	 /* 1 + a node that is cut off */
 	u8 node; /* whose core is being called */
-	u8 left[W_NODES], evicts, discards, losses, repeats, ticks, steps, cuts,
+	u8 left[W_NODES], evicts, discards, losses, drops, repeats, ticks, steps, cuts,
 		overtakes; /* what may still happen */
 	u32 used;      /* of the arena */
 	u32 spare[64]; /* freed blocks by size in 64 bytes: offset + 1 */
@@ -87,6 +87,7 @@ struct world_config {
 	u8 nodes, pages;
 	u8 faults[W_NODES]; /* that each may begin */
 	u8 evicts, discards, losses, repeats, ticks;
+	u8 drops; /* of a message for which there was no room: those behind it arrive */
 	u8 steps; /* of time, with leases */
 	u8 cuts;
 	u8 overtakes; /* of what waits, by messages of leases */
@@ -124,6 +125,7 @@ void world_deliver(int from, int to);
 /* The nth message that waits, which is one of leases, comes before the others. */
 void world_overtake(int from, int to, int n);
 void world_lose(int from, int to, int keep);
+void world_drop(int from, int to, int n);
 void world_repeat(int from, int to, int how_many);
 void world_revoked(int node, int page);
 void world_swept(int node);

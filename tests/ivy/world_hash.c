@@ -139,7 +139,8 @@ static void mix_txn(int node, const struct ivy_txn *t)
 {
 	u32 i;
 
-	mix(t->phase | t->dead << 8 | t->nodata << 9 | (u64)(t->nwait - t->at) << 16);
+	mix(t->phase | t->dead << 8 | t->nodata << 9 | t->doubt << 10 |
+	    (u64)(t->nwait - t->at) << 16);
 	mix_who(t->who);
 	mix(t->newver);
 	mix_asked(node, t->asked, t->again);
@@ -273,7 +274,7 @@ static u64 hash_in_order(void)
 	mix(world.found ? 1 : 0);
 	mix(world.evicts | world.discards << 4 | world.losses << 8 | world.repeats << 12 |
 	    (u64)world.ticks << 16 | (u64)world.steps << 20 | (u64)world.cuts << 28 |
-	    (u64)world.overtakes << 32);
+	    (u64)world.overtakes << 32 | (u64)world.drops << 36);
 	return hash;
 }
 
