@@ -8,9 +8,9 @@
  * fault, eviction and discard that the case still allows, each revocation and hold that may end,
  * each step of a lease's end, each way in which a connection may lose or repeat what it carried, or
  * let a message of leases overtake what waits, a single message that is dropped, time, and a node
- * that is cut off and comes back. In every state: one writer or some readers, and nobody, a writer neither, sees an old value, nor
- * what was there before a discard that has been told to be over; nor zeros for what was written
- * after it.
+ * that is cut off and comes back. In every state: one writer or some readers, and nobody, a writer
+ * neither, sees an old value, nor what was there before a discard that has been told to be over; nor
+ * zeros for what was written after it.
  * From every state in which nothing can happen, and from one in 32 of the others, a fair run to the
  * end: every fault and discard is answered, nothing stays behind, and the directory agrees with the
  * nodes.

@@ -6,18 +6,18 @@
  *
  * `large` measures what 10,240 nodes cost: 50 us of round trip, 10 Gbit/s, 2 us of processor for
  * each message at each of its two ends. `idle` does so with leases: 160 regions, each of 64 nodes
- *of which four are its homes, and then one region of all, with 16 homes; what nodes say to each
- *other when nothing happens, and after a time in which nodes were lost and began anew, and when
- *some are forgotten for good, which relayed reads and carried renewals. `costs` counts the messages
- *of single accesses, `streams` those of accesses to one page after the other, and how much of the
- *link they use, `bounces` those of two nodes that write the same page, all the time or now and
- *then; `slow` how long hosts that are slow take for many pages at once. `faults` lets 40 nodes
+ * of which four are its homes, and then one region of all, with 16 homes; what nodes say to each
+ * other when nothing happens, and after a time in which nodes were lost and began anew, and when
+ * some are forgotten for good, which relayed reads and carried renewals. `costs` counts the messages
+ * of single accesses, `streams` those of accesses to one page after the other, and how much of the
+ * link they use, `bounces` those of two nodes that write the same page, all the time or now and
+ * then; `slow` how long hosts that are slow take for many pages at once. `faults` lets 40 nodes
  * write and read 16 pages under connections that break, messages that come again, are dropped or
  * overtake others, nodes that are cut off for longer than their lease, are slow, leave or begin
  * anew, and memory that is short: one writer or some readers at any time, nothing stale or
- *discarded, no page lost that a node has, and every access comes to an end. `few` does the same
- *with 4 nodes, of which two are homes, and 4 pages: so each is in the middle of something whenever
- *anything breaks.
+ * discarded, no page lost that a node has, and every access comes to an end. `few` does the same
+ * with 4 nodes, of which two are homes, and 4 pages: so each is in the middle of something whenever
+ * anything breaks.
  */
 #include "net.h"
 
