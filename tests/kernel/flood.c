@@ -1,12 +1,16 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * A node of a cluster without a key that has lost its wits: it greets another node as the module
- * does (kmod/frame.h), and then withdraws offers of regions that it never made, one after the other.
+ * does (kmod/frame.h), and then withdraws offers of regions that it never made, one after the
+ * other.
  *
  *     flood NODE VICTIM SECONDS [STRANGERS]
+ *     flood NODE VICTIM REGION ID PAGES TIMES
  *
  * With STRANGERS it makes so many connections instead, on each of which it sends a part of a
- * greeting and no more; the victim ends those. When the connection ends it makes another one.
+ * greeting and no more; the victim ends those. When the connection ends it makes another one. With
+ * a region, whose home the victim is, it asks to read so many pages of it, so many times, and then
+ * takes none of the answers, until it is ended.
  */
 #define XXH_INLINE_ALL
 #include <arpa/inet.h>
@@ -20,6 +24,7 @@
 #include <unistd.h>
 #include <xxhash.h>
 
+#include "../../kmod/ivy/wire.h"
 #include "../../kmod/uapi/giantvm.h"
 
 #define PORT 9999
@@ -29,9 +34,12 @@
 #define REGION_BYTES 100
 #define SEAL_BYTES 16
 #define HELLO 1
+#define MESSAGE	     3
 #define REGION 4
 #define WITHDRAW 4
 #define AT_ONCE 400
+#define RUN	     32	  /* pages */
+#define ROOM_BYTES   4096 /* for answers */
 
 static double now(void)
 {
@@ -82,8 +90,9 @@ static int greet(unsigned int node, unsigned int victim)
 {
 	struct sockaddr_in self = address(node, 0), to = address(victim, PORT);
 	uint8_t hello[HEAD_BYTES + HELLO_BYTES] = {0}, answer[sizeof(hello)];
-	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0);
+	int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC, 0), room = ROOM_BYTES;
 
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUF, &room, sizeof(room));
 	head(hello, HELLO_BYTES, HELLO);
 	memcpy(hello + HEAD_BYTES, "GVM-IVY\11", 8);
 	put(hello + HEAD_BYTES + 8, node, 2);
@@ -143,12 +152,79 @@ static void flood(int fd, double until, unsigned long *sent)
 	} while (send(fd, frames, sizeof(frames), MSG_NOSIGNAL) == sizeof(frames) && now() < until);
 }
 
+/* As region_tag() of the module. */
+static uint32_t region_tag(const char *name, uint64_t id, uint64_t pages)
+{
+	uint8_t which[16];
+
+	put(which, id, 8);
+	put(which + 8, pages, 8);
+	return XXH32(name, strlen(name), XXH32(which, sizeof(which), 0));
+}
+
+/* A message of the protocol core without a page. */
+static int tell(int fd, uint64_t *number, uint32_t tag, const struct ivy_msg *m)
+{
+	uint8_t frame[HEAD_BYTES + IVY_HDR_BYTES + 8 + SEAL_BYTES] = {0};
+	unsigned int bytes = IVY_HDR_BYTES + m->count * 8;
+
+	head(frame, bytes, MESSAGE);
+	put(frame + 4, tag, 4);
+	put(frame + HEAD_BYTES, m->type, 1);
+	put(frame + HEAD_BYTES + 2, m->src, 2);
+	put(frame + HEAD_BYTES + 4, m->more, 2);
+	put(frame + HEAD_BYTES + 6, m->count, 2);
+	put(frame + HEAD_BYTES + 8, m->page, 8);
+	put(frame + HEAD_BYTES + 16, m->ver, 8);
+	put(frame + HEAD_BYTES + 24, m->count ? 0 : m->who, 8);
+	put(frame + HEAD_BYTES + 32, m->inc, 8);
+	if (m->count)
+		put(frame + HEAD_BYTES + IVY_HDR_BYTES, m->who, 8);
+	bytes += HEAD_BYTES;
+	put(frame + bytes, XXH64(frame, bytes, (*number)++), 8);
+	bytes += SEAL_BYTES;
+	return send(fd, frame, bytes, MSG_NOSIGNAL) != (ssize_t)bytes;
+}
+
+static int deaf(unsigned int node, unsigned int victim, uint32_t tag, uint64_t pages,
+		unsigned int times)
+{
+	uint64_t number = 0, request = (uint64_t)(now() * 1e3);
+	struct ivy_msg lease = {.type = IVY_LEASE, .src = (uint16_t)node, .inc = request, .ver = 1};
+	int fd = greet(node, victim), err = fd < 0;
+	uint64_t page;
+
+	err = err || tell(fd, &number, tag, &lease);
+	for (; times && !err; times--) {
+		for (page = 0; page < pages && !err; page += RUN, request += RUN) {
+			struct ivy_msg m = {.type = IVY_GETS,
+					    .src = (uint16_t)node,
+					    .more = RUN - 1,
+					    .count = 1,
+					    .page = page,
+					    .who = ivy_who((uint16_t)node, request + 1)};
+
+			err = tell(fd, &number, tag, &m);
+		}
+	}
+	printf("flood: %s\n", err ? "it takes no questions" : "no answer is taken");
+	fflush(stdout);
+	while (!err)
+		pause();
+	return err;
+}
+
 int main(int argc, char **argv)
 {
 	double until = now() + (argc > 3 ? atof(argv[3]) : 0);
 	unsigned long sent = 0, connections = 0;
 	int fd;
 
+	if (argc == 7)
+		return deaf(
+			(unsigned int)atoi(argv[1]), (unsigned int)atoi(argv[2]),
+			region_tag(argv[3], strtoull(argv[4], NULL, 0), strtoull(argv[5], NULL, 0)),
+			strtoull(argv[5], NULL, 0), (unsigned int)atoi(argv[6]));
 	if (argc == 5)
 		return strangers((unsigned int)atoi(argv[2]), (unsigned int)atoi(argv[4]), until);
 	if (argc != 4)
