@@ -12,7 +12,18 @@
  * of the others, the world goes on to its end: everything that waits ends, and the node has all.
  *
  * In the case `any` there are all kinds of these, each once, and any three happen, but none while another waits in a call; an access or
- * request is of one kind there (is_plain()), and a chunk's pages come as one piece. The others have more of some kinds.
+ * request is of one kind there (is_plain()), and a chunk's pages come as one piece. The others have more of some kinds. In the case
+ * `in-turn` any four of the kinds that change most happen at any moment of what follows from them by itself: answers, pieces,
+ * zaps, faults that are read, write-back, the clock; and of these the first that can goes on (goes_on()), not each.
+ *
+ * How the search is made smaller, and why nothing is missed by that:
+ *	- What pages contain is told by which are alike (put_value()), versions by how far they are below the last one
+ *	  (put_version()): the sources compare both, and do nothing else with them.
+ *	- A death is tried in each call of each event (try_deadly()), and between events. Before, it was asked for some calls
+ *	  ahead: a death that comes in a later event is that one's.
+ *	- A node's answer to a write comes to its writer with the event that makes it (try_with_ack()): until the outcome is
+ *	  collected that changes the writer alone, and a worker that dies has lost either.
+ *	- Which of the threads that do nothing begins is all the same; so is which waits, and for what is the same (put_threads()).
  *
  * The search is ../sim/explore.h's. -t shows the way to what was found.
  */
@@ -20,6 +31,7 @@
 
 #include "../sim/explore.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -33,12 +45,17 @@ struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
 		stalls, sealed, rots, shorts, replays, /* sealed: what is sent is */
 		together, /* of all of these; 0: as many as each allows */
+		waits, /* 0: what goes on by itself does so in any order; or so often, less one, something passes another over */
 		plain;	  /* of what may be of several kinds only one, and a chunk's pages come as one piece */
 };
 
 #define EVERYTHING                                                                                                             \
 	.touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .pins = 1, .stores = 1, .budgets = 1, .refusals = 1, .strays = 1,   \
 	.kills = 1, .leaves = 1, .resends = 1, .rots = 1, .shorts = 1, .replays = 1
+
+/* (Faults, pieces and zaps follow from these.) */
+#define NAMED                                                                                                                  \
+	.touches = 1, .writes = 1, .zeros = 1, .syncs = 1, .pins = 1, .stores = 1, .budgets = 1, .refusals = 1, .kills = 1
 
 struct model_case {
 	struct explore_case name;
@@ -124,6 +141,10 @@ static const struct model_case cases[] = {
 	  { .touches = 2, .syncs = 1, .leaves = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "everything", "one of everything", true },
 	  { EVERYTHING, .stalls = 1, .sealed = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "in-turn", "any 4 of the named kinds, each once, and what goes on by itself in one order", false },
+	  { NAMED, .together = 4, .waits = 1, .plain = 1 }, GVM_CHUNK_PAGES, true },
+	{ { "long-in-turn", "all that the issue names, each once, and what goes on by itself in one order", true },
+	  { NAMED, .waits = 1, .plain = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "any", "any 3 of everything, each once, and nothing while a call waits", false },
 	  { EVERYTHING, .together = 3, .plain = 1 }, GVM_CHUNK_PAGES, true },
 };
@@ -180,6 +201,7 @@ static const struct explore_case *case_nth(unsigned c)
 }
 
 static struct limits left;
+static bool kills_wait; /* the case's deaths are asked for some events before, since they may come in one that waits in a call */
 
 /* What matters of a state, and nothing that does not: no pointers, no times but what is due, no numbers
  * that only have to differ. */
@@ -214,6 +236,100 @@ static void put_seal(uint64_t seal)
 	put(seal > SEAL_ZERO ? k + 2 : seal);
 }
 
+/* Of what pages contain only matters which words are alike, and which are zero: each other value is told by the order in which
+ * it comes. (Sources compare pages, and look for zeros; hashes of them are told by what they are of: put_hashes().) */
+static struct {
+	uint32_t word[256];
+	uint64_t page[256];
+	unsigned words, pages;
+} values;
+
+static uint64_t word_name(uint32_t word)
+{
+	unsigned k = 0;
+
+	while (k < values.words && values.word[k] != word)
+		k++;
+	if (k == values.words && k < sizeof(values.word) / sizeof(*values.word))
+		values.word[values.words++] = word;
+	return word ? k + 1 : 0;
+}
+
+static void put_value(uint64_t value)
+{
+	unsigned k = 0;
+
+	while (k < values.pages && values.page[k] != value)
+		k++;
+	if (k == values.pages && k < sizeof(values.page) / sizeof(*values.page))
+		values.page[values.pages++] = value;
+	put(value == W_ROTTEN ? value : word_name((uint32_t)(value >> 32)) << 32 | word_name((uint32_t)value));
+}
+
+/* After all values, the hashes: each is of one of them, or of none that there is any more. */
+static struct {
+	uint64_t low64[256];
+	unsigned n;
+} strange;
+
+static void put_hash(const XXH128_hash_t *hash)
+{
+	unsigned k = 0;
+
+	for (; k < values.pages; k++) {
+		XXH128_hash_t of;
+
+		hash_page((const uint8_t *)&values.page[k], world.r.seed, &of);
+		if (XXH128_isEqual(of, *hash)) {
+			put(k);
+			return;
+		}
+	}
+	for (k = 0; k < strange.n && strange.low64[k] != hash->low64; k++)
+		;
+	if (k == strange.n && k < sizeof(strange.low64) / sizeof(*strange.low64))
+		strange.low64[strange.n++] = hash->low64;
+	put(1000 + k);
+}
+
+static void put_hashes(void)
+{
+	strange.n = 0;
+	for (uint32_t c = 0; c < W_CHUNKS; c++) {
+		const struct chunk *k = &world.r.chunk[c];
+		XXH128_hash_t all[GVM_CHUNK_PAGES];
+
+		hashes_spread(k, all);
+		for (unsigned p = NEAR; p < GVM_CHUNK_PAGES; p += FAR - NEAR)
+			if (k->known >> p & 1)
+				put_hash(&all[p]);
+	}
+	for (unsigned i = 0; i < W_EVICTIONS; i++) {
+		const struct eviction *e = &world.rs.evictions[i];
+
+		for (unsigned p = NEAR; world.write[i].state != W_FREE && p < GVM_CHUNK_PAGES; p += FAR - NEAR) {
+			if (e->flush.known >> p & 1)
+				put_hash(&e->known[p]);
+			if (world.write[i].state > W_QUEUED && e->flush.pages >> p & 1)
+				put_hash(&e->found[p]);
+		}
+	}
+}
+
+/* Versions of this epoch are compared, and the next one follows the highest that was tried: it is told from that how far
+ * below it they are. Earlier ones are as they are. */
+static void put_version(uint64_t c, uint64_t version)
+{
+	uint64_t last = world.index[c] & GVM_VERSION_MASK;
+
+	if (world.mark[c].tried > last)
+		last = world.mark[c].tried;
+	if (last < gvm_version(W_EPOCH, 1) || (version & GVM_VERSION_MASK) < gvm_version(W_EPOCH, 1))
+		put(version);
+	else
+		put((version & ~GVM_VERSION_MASK) | 1ull << 62 | (last - (version & GVM_VERSION_MASK) + 16));
+}
+
 static void put_pages(void)
 {
 	uint64_t bits = 0;
@@ -227,10 +343,10 @@ static void put_pages(void)
 			put(bits);
 		if (at != NEAR && at != FAR)
 			continue;
-		put(p->present ? p->content : 0);
-		put(p->truth);
-		put(p->uncertain ? p->other : 0);
-		put(world.node[i / GVM_CHUNK_PAGES].content[at]);
+		put_value(p->present ? p->content : 0);
+		put_value(p->truth);
+		put_value(p->uncertain ? p->other : 0);
+		put_value(world.node[i / GVM_CHUNK_PAGES].content[at]);
 		put_seal(world.node[i / GVM_CHUNK_PAGES].seal[at]);
 		put_seal(world.known[i / GVM_CHUNK_PAGES].page[at]);
 	}
@@ -249,9 +365,10 @@ static void put_chunks(void)
 		    (uint64_t)k->replayed << 27 | (uint64_t)k->next << 32 | (uint64_t)k->prev << 40);
 		put((uint64_t)world.mark[c].filled << 32 | world.mark[c].coming);
 		put(k->known);
-		put(world.mark[c].tried << 1 | (world.pins[c] != 0));
-		put(world.index[c]);
-		put(world.node[c].version);
+		put(world.pins[c] != 0);
+		put_version(c, world.mark[c].tried);
+		put_version(c, world.index[c]);
+		put_version(c, world.node[c].version);
 		put(world.sealed ? world.ours[c] : 0);
 	}
 	put((uint64_t)r->zapping | (uint64_t)r->zapped << 1 | (uint64_t)r->over << 2 |
@@ -272,6 +389,17 @@ static void put_chunks(void)
 	put(~0ull);
 }
 
+static void put_late(const struct put *late)
+{
+	put((uint64_t)late->pages << 32 | late->chunk << 1 | late->whole);
+	put_version(late->chunk, late->version);
+	put_version(late->chunk, late->base);
+	for (unsigned p = NEAR; p < GVM_CHUNK_PAGES; p += FAR - NEAR) {
+		put_value(late->pages >> p & 1 ? late->content[p] : 0);
+		put_seal(late->pages >> p & 1 ? late->seal[p] : 0);
+	}
+}
+
 static void put_wires(void)
 {
 	for (unsigned i = 0; i < W_FETCHES; i++) {
@@ -281,7 +409,8 @@ static void put_wires(void)
 		put(f->r ? (uint64_t)f->asked << 32 | f->decoded : 0);
 		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 2 | (uint64_t)f->replay << 1 | f->ahead : 0);
 		put(f->r ? (uint64_t)g->left << 32 | g->under_way | g->served << 1 | g->cancelled << 2 : 0);
-		put(f->r && g->served ? g->content[NEAR] ^ g->content[FAR] << 8 : 0);
+		put_value(f->r && g->served ? g->content[NEAR] : 0);
+		put_value(f->r && g->served ? g->content[FAR] : 0);
 		put_seal(f->r && g->served ? g->seal[NEAR] : 0);
 		put_seal(f->r && g->served ? g->seal[FAR] : 0);
 	}
@@ -295,12 +424,12 @@ static void put_wires(void)
 		put(f->chunk | (uint64_t)f->tried << 8 | (uint64_t)f->whole_retry << 9 | (uint64_t)f->clean << 10 |
 		    (uint64_t)f->delta << 11 | (uint64_t)f->all_zero << 12 |
 		    (uint64_t)(world.r.syncing && world.rs.evictions[i].sync_pass == world.r.sync_pass) << 13 |
-		    (uint64_t)(uint32_t)w->result << 32);
+		    (uint64_t)(uint32_t)(w->state == W_FINISHED ? f->result : w->state == W_ANSWERED ? w->result : 0) << 32);
 		put((uint64_t)f->pages << 32 | f->known);
-		put(f->base);
-		put(f->version);
-		put(f->known ? world.rs.evictions[i].known[NEAR].low64 ^ world.rs.evictions[i].known[FAR].high64 : 0);
-		put(w->state > W_QUEUED ? w->put.content[NEAR] ^ w->put.content[FAR] << 8 : 0);
+		put_version(f->chunk, f->base);
+		put_version(f->chunk, f->version);
+		put_value(w->state > W_QUEUED ? w->put.content[NEAR] : 0);
+		put_value(w->state > W_QUEUED ? w->put.content[FAR] : 0);
 		put(world.sealed && w->state > W_QUEUED ? w->put.pages : 0);
 		put_seal(w->state > W_QUEUED ? w->put.seal[NEAR] : 0);
 		put_seal(w->state > W_QUEUED ? w->put.seal[FAR] : 0);
@@ -309,8 +438,7 @@ static void put_wires(void)
 	for (unsigned i = 0; i < world.zaps; i++)
 		put(world.zap[i].off << 8 | world.zap[i].done << 1 | (world.zap[i].seq == world.r.zap_seq));
 	for (unsigned i = 0; i < world.lates; i++)
-		put(world.late[i].version ^ world.late[i].chunk << 56 ^ world.late[i].content[NEAR] << 8 ^
-		    world.late[i].content[FAR] << 16);
+		put_late(&world.late[i]);
 }
 
 /* In the order of what they do: which does it is all the same. */
@@ -334,9 +462,17 @@ static void put_threads(void)
 		put(what[i]);
 }
 
+/* What a page has been since an fsync came. */
+static void put_past(uint32_t page, uint32_t gen)
+{
+	put(world.page[page].gen - gen);
+	for (unsigned n = 0; n < W_PAST && gen != world.page[page].gen; n++, gen++)
+		put_value(world.past[page].content[gen % W_PAST]);
+}
+
 static uint64_t state_hash(void)
 {
-	text.n = seals.n = 0;
+	text.n = seals.n = values.words = values.pages = 0;
 	put_pages();
 	put_chunks();
 	put_wires();
@@ -350,12 +486,14 @@ static uint64_t state_hash(void)
 		const struct io *o = &world.io[i];
 
 		put(o->used ? (uint64_t)o->kind << 32 | o->begun << 16 | o->off << 1 : 0);
-		put(o->used && o->kind != IO_SYNC ? o->io.off : 0);
+		put(o->used && o->kind != IO_SYNC ? o->bytes << 32 | o->io.off : 0);
+		put_value(o->used && o->kind == IO_WRITE ? o->data[0] : 0);
 		for (uint32_t c = 0; o->used && o->kind == IO_SYNC && c < W_CHUNKS; c++) {
-			put(world.page[c * GVM_CHUNK_PAGES + NEAR].gen - o->gen[c * GVM_CHUNK_PAGES + NEAR]);
-			put(world.page[c * GVM_CHUNK_PAGES + FAR].gen - o->gen[c * GVM_CHUNK_PAGES + FAR]);
+			put_past(c * GVM_CHUNK_PAGES + NEAR, o->gen[c * GVM_CHUNK_PAGES + NEAR]);
+			put_past(c * GVM_CHUNK_PAGES + FAR, o->gen[c * GVM_CHUNK_PAGES + FAR]);
 		}
 	}
+	put_hashes();
 	put(world.kill_in);
 	put(world.race);
 	put(world.shorts);
@@ -404,41 +542,53 @@ static void all_make(void)
 	/* Bytes of a page are in words of 4. */
 	const uint32_t word = GVM_PAGE_BYTES / 4, chunk = GVM_CHUNK_PAGES * word;
 
+	/* What goes on by itself comes first: waits_of(). */
+	for (unsigned t = 0; t < W_THREADS; t++) {
+		may(E_AGAIN, t, 0);
+		may(E_FAULTS, 1u << t, 0);
+	}
+	for (unsigned i = 0; i < W_PINS; i++) {
+		may(E_FAULTS, 1u << (W_THREADS + i), 0);
+		may(E_GET, i, 0);
+	}
+	for (unsigned i = 0; i < W_FETCHES; i++) {
+		may(E_SERVE, i, 0);
+		may(E_PIECE, i, ~0u);
+		may(E_END, i, 0);
+	}
+	may(E_ZAP, 0, 0);
+	may(E_ZAPPED, 0, 0);
+	for (unsigned i = 0; i < W_EVICTIONS; i++) {
+		may(E_START, i, 0);
+		may(E_BASE, i, 0);
+		may(E_APPLY, i, 0);
+	}
+	may(E_COLLECT, 0, 0);
+	for (unsigned i = 0; i < W_IOS; i++)
+		may(E_BEGIN, i, 0);
+	may(E_LATE, 0, 0);
+	for (unsigned i = 0; i < W_PINS; i++)
+		may(E_UNPIN, i, 0);
+	may(E_TICK, 0, 0);
 	for (unsigned t = 0; t < W_THREADS; t++) {
 		for (unsigned i = 0; i < 4; i++)
 			may(E_TOUCH, t, pages[i] * 4 + HOW_WRITE);
 		may(E_TOUCH, t, pages[0] * 4 + HOW_READ);
 		may(E_TOUCH, t, pages[0] * 4 + HOW_ZERO);
-		may(E_AGAIN, t, 0);
-		may(E_FAULTS, 1u << t, 0);
 	}
 	for (unsigned i = 0; i < W_FETCHES; i++) {
-		may(E_SERVE, i, 0);
 		may(E_SERVE, i, EIO);
-		may(E_PIECE, i, ~0u);
 		may(E_PIECE, i, 1u << NEAR);
 		may(E_PIECE, i, 1u << FAR);
-		may(E_END, i, 0);
 		may(E_RESEND, i, 0);
 	}
 	for (unsigned i = 0; i < W_EVICTIONS; i++) {
-		may(E_START, i, 0);
-		may(E_BASE, i, 0);
-		may(E_APPLY, i, 0);
 		may(E_APPLY, i, ENOSPC);
-		may(E_ACK, i, 0);
 	}
-	may(E_COLLECT, 0, 0);
-	may(E_LATE, 0, 0);
 	may(E_LOST, 0, 0);
-	may(E_ZAP, 0, 0);
-	may(E_ZAPPED, 0, 0);
 	for (unsigned i = 0; i < W_PINS; i++) {
 		may(E_PIN, i, NEAR);
-		may(E_FAULTS, 1u << (W_THREADS + i), 0);
-		may(E_GET, i, 0);
 		may(E_DMA, i, 0);
-		may(E_UNPIN, i, 0);
 	}
 	may(E_WRITE, 0, pages[0] * word | word << 16);
 	may(E_WRITE, 0, pages[1] * word | 2 * word << 16); /* the end of one and the beginning of the other */
@@ -447,7 +597,6 @@ static void all_make(void)
 	may(E_ZERO, 1, (pages[1] * word + 1) | word << 16);
 	may(E_SYNC, 2, 0);
 	for (unsigned i = 0; i < W_IOS; i++) {
-		may(E_BEGIN, i, 0);
 		may(E_CANCEL, i, 0);
 	}
 	may(E_BUDGET, GVM_CHUNK_PAGES, 0);
@@ -457,9 +606,8 @@ static void all_make(void)
 	may(E_SHORT, 1, SHORT_FIRST);
 	may(E_SHORT, 1, SHORT_LAST);
 	may(E_SHORT, 3, SHORT_MIDDLE);
-	for (unsigned i = 1; i <= 24; i++)
+	for (unsigned i = 0; i <= 24; i++)
 		may(E_KILL, i, 0);
-	may(E_TICK, 0, 0);
 	may(E_LEAVE, 0, 0);
 	may(E_GONE, 0, 0);
 	may(E_REPLAY, 0 | 1 << 8, 0x81); /* NEAR and FAR */
@@ -483,6 +631,7 @@ static const char *finish(void)
 static void begin(unsigned c)
 {
 	left = case_of(c)->limits;
+	kills_wait = left.stalls;
 	if (!left.together)
 		left.together = UINT8_MAX;
 	world_init(case_of(c)->local, case_of(c)->limits.sealed);
@@ -514,21 +663,92 @@ static bool is_plain(const struct event *e)
 	}
 }
 
+/* How many of what is counted would happen, of those that may together. */
+static bool is_left(const uint8_t *limit, unsigned others)
+{
+	return left.together >= others + (limit != NULL) && (!limit || *limit);
+}
+
+static void spend(uint8_t *limit)
+{
+	if (limit)
+		--*limit, left.together--;
+}
+
+/* Whether something goes on by itself: the first of these that can is what a case does where nothing waits for another. */
+static bool goes_on(const struct event *e)
+{
+	switch (e->kind) {
+	case E_FAULTS:
+		for (unsigned i = 0; i < W_THREADS + W_PINS; i++)
+			if (e->a >> i & 1 && (i < W_THREADS ? &world.thread[i] : &world.pinning[i - W_THREADS])->state == T_QUEUED)
+				return !world.client_left;
+		return false;
+	case E_AGAIN: return world.thread[e->a].state == T_AGAIN;
+	case E_GET: return world.pin[e->a].counted && !world.pin[e->a].got && world.pinning[e->a].state == T_AGAIN;
+	case E_SERVE: return !e->b && world.get[e->a].under_way && !world.get[e->a].served;
+	case E_PIECE: return e->b == ~0u && world.get[e->a].under_way && world.get[e->a].served && world.get[e->a].left;
+	case E_END: return world.get[e->a].under_way && world.get[e->a].served && !world.get[e->a].left;
+	case E_START: return world.write[e->a].state == W_QUEUED;
+	case E_BASE: return !e->b && world.write[e->a].state == W_GETTING;
+	case E_APPLY: return !e->b && world.write[e->a].state == W_SENT;
+	case E_COLLECT:
+		for (unsigned i = 0; i < W_EVICTIONS; i++)
+			if (world.write[i].state == W_FINISHED)
+				return true;
+		return false;
+	case E_ZAP: return world.zaps && !world.zap[0].done;
+	case E_ZAPPED: return world.zaps && world.zap[0].done;
+	case E_BEGIN: return world.io[e->a].used && !world.io[e->a].begun;
+	case E_UNPIN: return world.pin[e->a].got;
+	case E_LATE: return world.lates;
+	case E_TICK: return world.due != ~0ull;
+	default: return false;
+	}
+}
+
+/* How many of those before it wait for it. */
+static unsigned waits_of(const struct event *e)
+{
+	unsigned n = 0;
+
+	for (const struct event *other = all; goes_on(e) && other < e; other++)
+		n += goes_on(other);
+	return n;
+}
+
 static bool try(const struct event *e)
 {
 	uint8_t *limit = limit_of(e);
+	unsigned waits = left.waits && !limit ? waits_of(e) : 0;
 
-	if ((limit && (!*limit || !left.together)) || (left.plain && !is_plain(e)))
+	if (waits && waits >= left.waits)
+		return false;
+	if (!is_left(limit, 0) || (left.plain && !is_plain(e)))
 		return false;
 	/* Which of those that do nothing begins is all the same. */
 	if (e->kind == E_TOUCH && e->a && world.thread[e->a - 1].state == T_IDLE)
 		return false;
+	/* A death in one of the next events comes with that one: try_deadly(). */
+	if (e->kind == E_KILL && e->a && !kills_wait)
+		return false;
 	if (!world_event(e))
 		return false;
-	if (limit) {
-		--*limit;
-		left.together--;
-	}
+	spend(limit);
+	left.waits -= (uint8_t)waits;
+	return true;
+}
+
+/* A writer sees at once what its node answers: nobody else can tell whether it has, before its outcome is collected. */
+static bool try_with_ack(const struct event *e)
+{
+	uint64_t took;
+
+	if (e->kind == E_ACK || !try(e))
+		return false;
+	took = world.took;
+	if (e->kind == E_APPLY && world_event(&(struct event){ E_ACK, e->a, 0 }))
+		world.took = took;
 	return true;
 }
 
@@ -542,55 +762,91 @@ static enum explore_went try_stalled(const struct event *e, unsigned call, const
 	world.stall_in = call + 1;
 	world.stall_events = true;
 	world.stall_event = *meanwhile;
-	came = try(e);
+	came = try_with_ack(e);
 	*beyond = !came || world.client_calls <= call;
 	world.stall_in = 0;
 	if (!came && !world.stall_came)
 		return WENT_NOT;
-	if (!came || !world.stall_came || (limit && (!*limit || left.together < 2)) || (left.plain && !is_plain(meanwhile)))
+	if (!came || !world.stall_came || !is_left(limit, 1) || (left.plain && !is_plain(meanwhile)))
 		return WENT_BACK;
-	if (limit) {
-		--*limit;
-		left.together--;
-	}
-	left.stalls--;
-	left.together--;
+	spend(limit);
+	spend(&left.stalls);
 	return WENT_ON;
 }
 
-/* Each event by itself, then with each other in each of its calls. */
-#define VARIANTS (1 + CALLS_MAX * all_count)
+/* The same, and in the so manieth of the calls that it makes the worker dies; *beyond: it makes fewer. */
+static enum explore_went try_deadly(const struct event *e, unsigned call, bool *beyond)
+{
+	bool came;
+
+	*beyond = true;
+	if (!is_left(limit_of(e), 1))
+		return WENT_NOT;
+	world.kill_in = call;
+	came = try_with_ack(e);
+	*beyond = !came || world.kill_in;
+	if (*beyond) {
+		world.kill_in = 0;
+		return came ? WENT_BACK : WENT_NOT;
+	}
+	spend(&left.kills);
+	return WENT_ON;
+}
+
+/* Each event by itself, then with the worker's death in each of its calls, then with each other event in each of those that may
+ * wait. */
+#define DEATHS	 256u
+#define VARIANTS (DEATHS + CALLS_MAX * all_count)
 
 static enum explore_went go(unsigned event, unsigned *next)
 {
 	const struct event *e = &all[event / VARIANTS];
-	unsigned variant = event % VARIANTS, beyond_this = (event / VARIANTS + 1) * VARIANTS;
+	unsigned variant = event % VARIANTS, this = event - variant;
 	enum explore_went went;
 	bool beyond;
 
 	world.stall_in = 0;
 	world.stall_events = world.stall_came = false;
 	if (!variant) {
-		went = try(e) ? WENT_ON : WENT_NOT;
-		if (went == WENT_NOT || !world.client_calls)
-			*next = beyond_this;
+		bool deadly = world.kill_in;
+
+		went = try_with_ack(e) ? WENT_ON : WENT_NOT;
+		if (went == WENT_NOT)
+			*next = this + VARIANTS;
+		else if (e->kind == E_KILL || kills_wait || !left.kills)
+			*next = this + DEATHS;
+		/* It comes in a later event: then it might be asked for just before that one. */
+		if (went == WENT_ON && deadly && world.kill_in)
+			went = WENT_BACK;
 		return went;
 	}
+	if (variant < DEATHS) {
+		went = try_deadly(e, variant, &beyond);
+		if (beyond)
+			*next = this + DEATHS;
+		assert(beyond || variant < DEATHS - 1);
+		return went;
+	}
+	variant -= DEATHS;
 	if (!left.stalls || !left.together) {
-		*next = beyond_this;
+		*next = this + VARIANTS;
 		return WENT_NOT;
 	}
-	went = try_stalled(e, (variant - 1) / all_count, &all[(variant - 1) % all_count], &beyond);
+	went = try_stalled(e, variant / all_count, &all[variant % all_count], &beyond);
 	if (beyond)
-		*next = beyond_this;
+		*next = this + VARIANTS;
 	return went;
 }
 
 static void print_event(unsigned event)
 {
+	unsigned variant = event % VARIANTS;
+
 	event_print(&all[event / VARIANTS]);
-	if (event % VARIANTS)
-		event_print(&all[(event % VARIANTS - 1) % all_count]);
+	if (variant >= DEATHS)
+		event_print(&all[(variant - DEATHS) % all_count]);
+	else if (variant)
+		printf("(it dies in call %u of that)\n", variant);
 }
 
 int main(int argc, char **argv)

@@ -742,6 +742,8 @@ static bool event_do(const struct event *e)
 	case E_KILL:
 		if (world.kill_in)
 			return false;
+		if (!e->a)
+			longjmp(dead, 1);
 		world.kill_in = e->a;
 		world.kill_next = e->b;
 		return true;

@@ -167,7 +167,7 @@ enum event_kind {
 	E_RACE,	   /* the same, just before the next page comes */
 	E_SHORT,   /* a: in so many calls the client's group has no memory for a page; b: enum short_where */
 	E_STALL,   /* a: so many client calls from now one waits, b: for so many events */
-	E_KILL,	   /* a: calls from now, b: and its successor in so many */
+	E_KILL,	   /* a: calls from now; 0: at once; b: and its successor in so many */
 	E_TICK,
 	E_LEAVE,   /* the client */
 	E_GONE,	   /* its memory */

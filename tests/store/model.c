@@ -11,11 +11,15 @@
  *
  * In the case `any` there are all kinds of these, each once, and any three happen; a request and a refusal is of one kind there
  * (is_plain()), and a chunk's pages come as one piece. The others have more of some kinds.
+ *
+ * The search is made smaller as that of ../resident/model.c is: cells are told by which are alike (cell_name()), a death is tried in
+ * each call of each event, and a node's answer comes to its writer at once.
  */
 #include "world.h"
 
 #include "../sim/explore.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdio.h>
 #include <string.h>
@@ -197,18 +201,44 @@ static void put_seals(const uint64_t seal[GVM_CHUNK_PAGES])
 	}
 }
 
+/* Of what cells contain only matters which are alike, and which are zero: each other value is told by the order in which it
+ * comes. */
+static struct {
+	uint32_t cell[512];
+	unsigned n;
+} values;
+
+static uint64_t cell_name(uint32_t value)
+{
+	unsigned k = 0;
+
+	if (!value)
+		return 0;
+	while (k < values.n && values.cell[k] != value)
+		k++;
+	assert(k < sizeof(values.cell) / sizeof(*values.cell));
+	if (k == values.n)
+		values.cell[values.n++] = value;
+	return k + 1;
+}
+
+static void put_page(const void *page)
+{
+	uint32_t cell[PAGE_CELLS];
+
+	_Static_assert(PAGE_CELLS == 2, "");
+	memcpy(cell, page, sizeof(cell));
+	put(cell_name(cell[0]) << 32 | cell_name(cell[1]));
+}
+
 /* Of the pages that are used, of a chunk's bytes. */
 static void put_content(const void *chunk, uint32_t pages)
 {
 	static const unsigned used[] = { NEAR_PAGE, FAR_PAGE };
 
-	for (unsigned i = 0; i < 2; i++) {
-		uint64_t value = 0;
-
+	for (unsigned i = 0; i < 2; i++)
 		if (pages >> used[i] & 1)
-			memcpy(&value, (const uint8_t *)chunk + used[i] * GVM_PAGE_BYTES, GVM_PAGE_BYTES);
-		put(value);
-	}
+			put_page((const uint8_t *)chunk + used[i] * GVM_PAGE_BYTES);
 }
 
 static bool is_used(uint32_t cell)
@@ -232,7 +262,7 @@ static void put_region(void)
 		const struct cell *c = &reg->cell[i];
 
 		if (is_used(i))
-			put((uint64_t)c->truth << 32 | (c->uncertain ? c->other : 0x80000000u));
+			put(cell_name(c->truth) << 32 | (c->uncertain ? cell_name(c->other) : 0x80000000u));
 	}
 	for (unsigned c = 0; c < W_CHUNKS; c++) {
 		put(reg->index[c]);
@@ -265,7 +295,7 @@ static void put_past(uint32_t cell, uint32_t gen)
 
 	put(c->gen - gen);
 	for (unsigned n = 0; n < W_PAST && gen != c->gen; n++, gen++)
-		put(c->past[gen % W_PAST]);
+		put(cell_name(c->past[gen % W_PAST]));
 }
 
 static void put_put(const struct put *p)
@@ -428,7 +458,7 @@ static void put_reads(void)
 		put(o->r.got);
 		for (unsigned k = 0; k < 64; k++)
 			if (o->r.got >> k & 1)
-				put(XXH3_64bits(o->r.copy + k * GVM_PAGE_BYTES, GVM_PAGE_BYTES));
+				put_page(o->r.copy + k * GVM_PAGE_BYTES);
 		for (unsigned k = 0; k < CACHE_ENTRIES; k++)
 			put(world.store.cache.entries[k].begun < o->r.came);
 	}
@@ -445,7 +475,7 @@ static void put_writes(void)
 		put_call(&o->call);
 		for (uint32_t k = 0; k < o->count && !o->zeros; k++)
 			if (is_used(o->first + k))
-				put(o->data[k]);
+				put(cell_name(o->data[k]));
 		if (!o->call.begun)
 			continue;
 		put_wait(&o->w.wait);
@@ -473,7 +503,7 @@ static void put_writes(void)
 
 static uint64_t state_hash(void)
 {
-	text.n = seals.n = 0;
+	text.n = seals.n = values.n = 0;
 	put_region();
 	put_wbufs();
 	put_spill();
@@ -601,8 +631,7 @@ static void all_make(void)
 	may(E_STORE, 0, 0);
 	may(E_STORE, 0, CHUNK_CELLS - 1);
 	may(E_STORE, 0, CHUNK_CELLS);
-	for (unsigned i = 1; i <= 24; i++)
-		may(E_KILL, i, 0);
+	may(E_KILL, 0, 0);
 }
 
 /* What happens before a case begins. */
@@ -644,29 +673,57 @@ static bool is_plain(const struct event *e)
 	}
 }
 
-static enum explore_went go(unsigned event, unsigned *next)
+static bool try(const struct event *e)
 {
-	const struct event *e = &all[event];
 	uint8_t *limit = limit_of(e);
 
-	(void)next;
 	if ((limit && (!*limit || !left.together)) || (left.plain && !is_plain(e)))
-		return WENT_NOT;
+		return false;
 	/* Which of those that are free it is is all the same. */
 	if ((e->kind == E_WRITE || e->kind == E_ZERO) && e->a && !world.writing[e->a - 1].call.used)
-		return WENT_NOT;
+		return false;
 	if (e->kind == E_READ && e->a && !world.reading[e->a - 1].call.used)
-		return WENT_NOT;
-	if (!world_event(e))
-		return WENT_NOT;
-	/* A death in one of the next events is one that comes before that one. */
-	if (left.plain && e->kind != E_KILL && world.kill_in)
-		return WENT_BACK;
-	if (limit) {
-		--*limit;
-		left.together--;
+		return false;
+	/* A writer sees at once what its node answers: nobody else can tell whether it has, before its outcome is collected. */
+	if (e->kind == E_ACK || !world_event(e))
+		return false;
+	if (e->kind == E_APPLY)
+		world_event(&(struct event){ E_ACK, e->a, 0 });
+	if (limit)
+		--*limit, left.together--;
+	return true;
+}
+
+/* Each event by itself, then with the worker's death in each of the calls that it makes. */
+#define DEATHS 512u
+
+static enum explore_went go(unsigned event, unsigned *next)
+{
+	const struct event *e = &all[event / DEATHS];
+	unsigned call = event % DEATHS, beyond = event - call + DEATHS;
+	bool came;
+
+	if (!call) {
+		came = try(e);
+		if (!came || e->kind == E_KILL || !left.kills || !left.together)
+			*next = beyond;
+		return came ? WENT_ON : WENT_NOT;
 	}
-	return WENT_ON;
+	if (left.together < 1 + (limit_of(e) != NULL)) {
+		*next = beyond;
+		return WENT_NOT;
+	}
+	assert(call < DEATHS - 1);
+	world.kill_in = call;
+	came = try(e);
+	if (came && !world.kill_in) {
+		left.kills--;
+		left.together--;
+		return WENT_ON;
+	}
+	world.kill_in = 0;
+	*next = beyond;
+	return came ? WENT_BACK : WENT_NOT;
 }
 
 static uint32_t pick_first(uint32_t below)
@@ -683,7 +740,9 @@ static const char *finish(void)
 
 static void print_event(unsigned event)
 {
-	event_print(&all[event]);
+	event_print(&all[event / DEATHS]);
+	if (event % DEATHS)
+		printf("(it dies in call %u of that)\n", event % DEATHS);
 }
 
 int main(int argc, char **argv)
@@ -697,6 +756,6 @@ int main(int argc, char **argv)
 
 	pairs_make();
 	all_make();
-	x.events = all_count;
+	x.events = all_count * DEATHS;
 	return explore_main(&x, argc, argv);
 }

@@ -240,7 +240,7 @@ enum event_kind {
 	E_NODE,	   /* a: node: is dead, or answers again */
 	E_TICK,
 	E_SEAL,	   /* the mount ends: all of it is to be sent */
-	E_KILL,	   /* a: calls from now, b: and its successor in so many */
+	E_KILL,	   /* a: calls from now; 0: at once; b: and its successor in so many */
 	E_CLOSE,   /* a: inode: its last file, or it is opened again */
 	E_ATTACH,  /* a: inode: we are its writer */
 	E_DETACH,  /* a: inode: we are not any more */
