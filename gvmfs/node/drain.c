@@ -13,6 +13,7 @@
 #include "state/seals.h"
 #include "state/worker_state.h"
 
+#include <assert.h>
 #include <errno.h>
 #include <stdlib.h>
 #include <string.h>
@@ -320,6 +321,7 @@ static struct drain *job_drain(const struct repair_job *job)
 
 	if (!d || !gvm_id_equal(&record_of(d)->id, &job->region) || inode->disk->epoch != job->epoch || d->serial != job->serial)
 		return NULL;
+	assert(d->busy);
 	d->busy = false;
 	d->failures = job->job.result ? d->failures + 1 : 0;
 	d->error = job->job.result;
@@ -363,6 +365,7 @@ static void scan_begin(struct drain *d)
 	struct repair_scan *scan = calloc(1, sizeof(*scan));
 	uint64_t *map = scan ? repair_map() : NULL;
 
+	assert(!d->busy && !d->scanned && !d->differs.bits);
 	if (!map) { /* no memory: try again later */
 		free(scan);
 		return;
@@ -422,6 +425,7 @@ static void copy_begin(struct drain *d)
 	struct repair_copy *job = calloc(1, sizeof(*job));
 	uint8_t members = view_targets(&r->slot[d->slot]);
 
+	assert(!d->busy && d->scanned);
 	if (!job)
 		return; /* another time */
 	job_fill_in(d, &job->base);
@@ -453,8 +457,9 @@ static bool round_goes_on(struct drain *d)
 
 static void round_begin(struct drain *d)
 {
-	struct chunk_set none = d->differs; /* empty by now */
+	struct chunk_set none = d->differs;
 
+	assert(!set_left(&none));
 	d->differs = d->written;
 	d->written = none;
 	d->slot = 0;
@@ -546,6 +551,7 @@ void drain_begin(struct replicas *r, unsigned from, unsigned to, const struct re
 	struct drain *d = calloc(1, sizeof(*d));
 	unsigned count = 0;
 
+	assert(!r->drain && from != to);
 	if (!d || !(d->written.bits = repair_map())) {
 		free(d);
 		return; /* another time */
@@ -676,6 +682,7 @@ void drain_look(struct replicas *r, uint64_t now_ns)
 
 void drain_swaps(struct replicas *r)
 {
+	assert(drain_is_ready(r));
 	r->drain->swapping = true;
 }
 
@@ -683,6 +690,7 @@ void drain_swapped(struct replicas *r)
 {
 	if (!r->drain)
 		return;
+	assert(r->drain->swapping);
 	if (!is_single(r)) {
 		r->drain->swapping = false;
 		state_begin(r->drain, JOINS);
