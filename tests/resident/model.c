@@ -542,53 +542,41 @@ static void all_make(void)
 	/* Bytes of a page are in words of 4. */
 	const uint32_t word = GVM_PAGE_BYTES / 4, chunk = GVM_CHUNK_PAGES * word;
 
-	/* What goes on by itself comes first: waits_of(). */
-	for (unsigned t = 0; t < W_THREADS; t++) {
-		may(E_AGAIN, t, 0);
-		may(E_FAULTS, 1u << t, 0);
-	}
-	for (unsigned i = 0; i < W_PINS; i++) {
-		may(E_FAULTS, 1u << (W_THREADS + i), 0);
-		may(E_GET, i, 0);
-	}
-	for (unsigned i = 0; i < W_FETCHES; i++) {
-		may(E_SERVE, i, 0);
-		may(E_PIECE, i, ~0u);
-		may(E_END, i, 0);
-	}
-	may(E_ZAP, 0, 0);
-	may(E_ZAPPED, 0, 0);
-	for (unsigned i = 0; i < W_EVICTIONS; i++) {
-		may(E_START, i, 0);
-		may(E_BASE, i, 0);
-		may(E_APPLY, i, 0);
-	}
-	may(E_COLLECT, 0, 0);
-	for (unsigned i = 0; i < W_IOS; i++)
-		may(E_BEGIN, i, 0);
-	may(E_LATE, 0, 0);
-	for (unsigned i = 0; i < W_PINS; i++)
-		may(E_UNPIN, i, 0);
-	may(E_TICK, 0, 0);
 	for (unsigned t = 0; t < W_THREADS; t++) {
 		for (unsigned i = 0; i < 4; i++)
 			may(E_TOUCH, t, pages[i] * 4 + HOW_WRITE);
 		may(E_TOUCH, t, pages[0] * 4 + HOW_READ);
 		may(E_TOUCH, t, pages[0] * 4 + HOW_ZERO);
+		may(E_AGAIN, t, 0);
+		may(E_FAULTS, 1u << t, 0);
 	}
 	for (unsigned i = 0; i < W_FETCHES; i++) {
+		may(E_SERVE, i, 0);
 		may(E_SERVE, i, EIO);
+		may(E_PIECE, i, ~0u);
 		may(E_PIECE, i, 1u << NEAR);
 		may(E_PIECE, i, 1u << FAR);
+		may(E_END, i, 0);
 		may(E_RESEND, i, 0);
 	}
 	for (unsigned i = 0; i < W_EVICTIONS; i++) {
+		may(E_START, i, 0);
+		may(E_BASE, i, 0);
+		may(E_APPLY, i, 0);
 		may(E_APPLY, i, ENOSPC);
+		may(E_ACK, i, 0);
 	}
+	may(E_COLLECT, 0, 0);
+	may(E_LATE, 0, 0);
 	may(E_LOST, 0, 0);
+	may(E_ZAP, 0, 0);
+	may(E_ZAPPED, 0, 0);
 	for (unsigned i = 0; i < W_PINS; i++) {
 		may(E_PIN, i, NEAR);
+		may(E_FAULTS, 1u << (W_THREADS + i), 0);
+		may(E_GET, i, 0);
 		may(E_DMA, i, 0);
+		may(E_UNPIN, i, 0);
 	}
 	may(E_WRITE, 0, pages[0] * word | word << 16);
 	may(E_WRITE, 0, pages[1] * word | 2 * word << 16); /* the end of one and the beginning of the other */
@@ -597,6 +585,7 @@ static void all_make(void)
 	may(E_ZERO, 1, (pages[1] * word + 1) | word << 16);
 	may(E_SYNC, 2, 0);
 	for (unsigned i = 0; i < W_IOS; i++) {
+		may(E_BEGIN, i, 0);
 		may(E_CANCEL, i, 0);
 	}
 	may(E_BUDGET, GVM_CHUNK_PAGES, 0);
@@ -608,6 +597,7 @@ static void all_make(void)
 	may(E_SHORT, 3, SHORT_MIDDLE);
 	for (unsigned i = 0; i <= 24; i++)
 		may(E_KILL, i, 0);
+	may(E_TICK, 0, 0);
 	may(E_LEAVE, 0, 0);
 	may(E_GONE, 0, 0);
 	may(E_REPLAY, 0 | 1 << 8, 0x81); /* NEAR and FAR */
