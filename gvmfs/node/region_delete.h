@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: GPL-2.0-or-later */
-/* region_delete.h - the conversations by which a region, or parts of it, are deleted on its nodes. In jobs' fibers, as region_jobs.h. */
+/* region_delete.h - the conversations by which a region, or parts of it, are deleted on its nodes. In jobs' fibers, as those of
+ * region_jobs.h. */
 #ifndef GVMFS_REGION_DELETE_H
 #define GVMFS_REGION_DELETE_H
 

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * gvmfs_drain.c - the steps of a move, each alone: drain.c with nodes, jobs, names and a clock of the test's, which takes the part of
- * replace.h. All of it together: tests/replicas.
+ * gvmfs_drain.c - the steps of a move, each alone: drain.c with nodes, jobs, names and a clock of the test's, which takes the
+ * part of replace.h. All of it together: tests/replicas.
  */
 #include "base/log.h"
 #include "check.h"

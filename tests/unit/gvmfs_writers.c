@@ -554,6 +554,7 @@ static void one_that_stands_still_keeps_no_outcome(void)
 	while (!atomic_load(&standing))
 		usleep(1000);
 	add(1, 0);
+	writer_wake(&writer); /* either may be the one that stands still: the other looks at its queue as it starts */
 	writer_wake(&other);
 	wait_back(2);
 	atomic_store(&tell_held, false);
