@@ -552,12 +552,18 @@ void dsm_unpin(const void *host, size_t bytes)
  * Needs no answer. A zap that gvmfs has requested was either answered before the message, and then
  * the device's pin has yet to fault; or after it, and then gvmfs reads the message before the
  * answer.
+ *
+ * Once for each region: a program may lock its memory piece by piece, and open devices again and again.
  */
 void dsm_pin_all(const char *why)
 {
+	bool told;
+
 	pthread_mutex_lock(&ours.lock);
-	ours.pin_why = why;
-	for (int i = 0; i < REGIONS_MAX; i++) {
+	told = ours.pin_why;
+	if (!told)
+		ours.pin_why = why;
+	for (int i = 0; i < REGIONS_MAX && !told; i++) {
 		struct region *r = atomic_load(&ours.table[i]);
 
 		if (r)

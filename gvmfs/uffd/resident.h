@@ -226,7 +226,7 @@ struct resident {
 	uint64_t call_ns;    /* when its last call into the client's memory began */
 	uint64_t waited_ns;  /* when such a call last turned out to have waited for the client */
 	int pid;	     /* of the client */
-	unsigned strays;     /* its messages that told nothing */
+	uint64_t strays_ns;  /* when all its messages that told nothing are forgiven */
 	uint64_t address, bytes, chunks;
 	struct chunk *chunk;
 	struct resident_mark *mark;

@@ -18,7 +18,10 @@
 #include <string.h>
 
 #define MESSAGES 8u   /* of one client, in one call of the loop */
-#define STRAYS_MAX 64u /* messages that tell nothing: a client of a killed worker answers what that had asked */
+/* So many messages that tell nothing may come at once, and then one in this time. (A client of a killed worker answers what
+ * that had asked; one of an older preload says PIN_ALL for each piece of memory that it locks, and each device that it opens.) */
+#define STRAYS_MAX 4096u
+#define STRAY_NS   10000000ull
 
 /* In a region's turn another thread becomes the front if this one is held up (before Linux 6.9: state/post.h). */
 static int socket_send(struct resident *r, enum session_fd to, const void *msg, size_t bytes, const int *fd)
@@ -114,6 +117,17 @@ static bool is_news(const struct resident *r, const struct gvm_attach_msg *msg)
 	return msg->type == GVM_ATTACH_ZAPPED ? r->zapping && !r->zapped && msg->seq == r->zap_seq : !r->pinned;
 }
 
+/* Whether the client may send one more message that tells nothing. */
+static bool stray_allowed(struct resident *r)
+{
+	uint64_t now = gvm_now_ns(), forgiven = (r->strays_ns > now ? r->strays_ns : now) + STRAY_NS;
+
+	if (forgiven > now + STRAYS_MAX * STRAY_NS)
+		return false;
+	r->strays_ns = forgiven;
+	return true;
+}
+
 static void client_read(struct resident *r)
 {
 	struct gvm_attach_msg msg;
@@ -126,7 +140,7 @@ static void client_read(struct resident *r)
 		if (!error && gvm_attach_accept(&msg, 0, GVM_ATTACH_TO_GVMFS)) {
 			bool counts = msg.type == GVM_ATTACH_ZAPPED || msg.type == GVM_ATTACH_PIN_ALL;
 
-			if (counts && !is_news(r, &msg) && ++r->strays > STRAYS_MAX) {
+			if (counts && !is_news(r, &msg) && !stray_allowed(r)) {
 				log_error(env_name(r), "its client, process %d, tells it the same again and again", r->pid);
 				env_abort(r, "it sends messages that tell gvmfs nothing");
 				resident_left(r);

@@ -635,6 +635,9 @@ static void all_is_pinned_now_and_later(void)
 	CHECK(!arrives(NEVER));
 	dsm_pin_all("VFIO");
 	hear_pin_all("VFIO");
+	dsm_pin_all("mlock"); /* it is known */
+	tell_zap(5, 0, M);
+	hear_zapped(5);
 	client_detach();
 	attach_for_real();
 	hear_pin_all("VFIO");
