@@ -251,7 +251,8 @@ static struct slot *slot_claim(uint64_t *number)
 	uint64_t n = atomic_load(&put);
 
 	do {
-		if (n - atomic_load(&taken) >= SLOTS) {
+		/* (More may be taken than n by now: then the exchange fails.) */
+		if ((int64_t)(n - atomic_load(&taken)) >= (int64_t)SLOTS) {
 			atomic_fetch_add(&dropped, 1);
 			return NULL;
 		}

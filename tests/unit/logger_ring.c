@@ -315,6 +315,35 @@ static void lines_of_many_threads_are_whole(void)
 	CHECK_EQ(lines + dropped, THREADS * LINES);
 }
 
+/* They log more slowly than that is written: each waits for its line. */
+static void *logs_and_waits(void *arg)
+{
+	for (unsigned i = 0; i < 200; i++) {
+		gvm_log_put(NULL, NULL, LOG_INFO, "one");
+		if (i % 16 == 15)
+			while (!gvm_log_flush(1000))
+				;
+	}
+	return arg;
+}
+
+static void threads_log_in_turn(void)
+{
+	pthread_t thread[THREADS];
+
+	gvm_log_start("test");
+	for (unsigned i = 0; i < THREADS; i++)
+		CHECK(!pthread_create(&thread[i], NULL, logs_and_waits, NULL));
+	for (unsigned i = 0; i < THREADS; i++)
+		pthread_join(thread[i], NULL);
+}
+
+static void a_ring_with_room_drops_nothing(void)
+{
+	CHECK_EQ(child_run(threads_log_in_turn, false), 0);
+	CHECK_EQ(said_count("dropped"), 0);
+}
+
 /* What is left out is told after a while with the next line that its budget has. */
 static struct gvm_log_site soon = {.burst = 1, .every_ms = 50};
 
@@ -376,6 +405,7 @@ static const struct check_test tests[] = {
 	{"a-stopped-log-goes-on", a_stopped_log_goes_on},
 	{"who-logs-waits-for-no-other-thread", who_logs_waits_for_no_other_thread},
 	{"lines-of-many-threads-are-whole", lines_of_many_threads_are_whole},
+	{"a-ring-with-room-drops-nothing", a_ring_with_room_drops_nothing},
 	{"what-was-left-out-is-counted", what_was_left_out_is_counted},
 	{"a-line-is-one-line", a_line_is_one_line},
 	{"closed-descriptors-are-not-taken-by-others", closed_descriptors_are_not_taken_by_others},
