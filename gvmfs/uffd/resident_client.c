@@ -78,7 +78,7 @@ int env_give(struct resident *r)
 	/* Before it can hear of it: a successor must not change the memory. */
 	journal_publish32(settled, SESSION_TOLD);
 	error = client_send(r, &msg, &r->fd[SESSION_MEMORY]);
-	if (error && !r->give_asked)
+	if (error && !r->give_again) /* (a client that was told before may have heard it) */
 		journal_publish32(settled, SESSION_SERVED);
 	return error;
 }

@@ -50,6 +50,28 @@ static bool is_quiet(const struct resident *r)
 	return !r->fetches && !r->evictions && !r->zapping && !r->lists[LIST_BLOCKED].head;
 }
 
+/* The budget holds again. */
+static void give_over(struct resident *r)
+{
+	r->give = NULL;
+	r->give_at_ns = 0;
+	resident_note(r);
+	resident_ios_look(r);
+}
+
+/* While the message is sent another thread may have the front's role: what it says is not to be taken back by then, nor is the
+ * memory to change. */
+static void give_tell(struct resident *r)
+{
+	r->give_asked = true;
+	if (r->env->give(r) == 0)
+		return;
+	r->give_asked = false;
+	r->give_at_ns = r->env->now(r) + GIVE_AGAIN_NS;
+	if (!r->give) /* its caller has left */
+		give_over(r);
+}
+
 static void give_finish(struct resident *r)
 {
 	if (!is_quiet(r))
@@ -58,10 +80,8 @@ static void give_finish(struct resident *r)
 		r->give_lacks = false;
 		r->give_next = 0;
 		r->later = true;
-	} else if (r->env->give(r) == 0) {
-		r->give_asked = true;
 	} else {
-		r->give_at_ns = r->env->now(r) + GIVE_AGAIN_NS;
+		give_tell(r);
 	}
 }
 
@@ -90,15 +110,6 @@ void give_continue(struct resident *r)
 		r->give_next++;
 	}
 	give_finish(r);
-}
-
-/* The budget holds again. */
-static void give_over(struct resident *r)
-{
-	r->give = NULL;
-	r->give_at_ns = 0;
-	resident_note(r);
-	resident_ios_look(r);
 }
 
 /* (If the client has answered, that waits for resident_ios_end().) */

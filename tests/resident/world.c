@@ -276,6 +276,7 @@ int env_give(struct resident *r)
 	world.told = true;
 	world_call();
 	world.sent = true;
+	world_client_call(false); /* it is sent as one calls into its memory: others may have the front's role meanwhile */
 	world_call();
 	return 0;
 }
@@ -697,7 +698,12 @@ static bool settle(const struct event *e)
 	world.hears = e->a;
 	world.took = ~0ull; /* what has been asked for by then may be too much when it is over */
 	world.settle.done = settle_over;
-	return resident_give_cancel(&world.r) || resident_give_leave(&world.r) || resident_give(&world.r, &world.settle) == 0;
+	if (resident_give_cancel(&world.r)) {
+		if (world.told)
+			world_wrong("what the client is told already is taken back");
+		return true;
+	}
+	return resident_give_leave(&world.r) || resident_give(&world.r, &world.settle) == 0;
 }
 
 static bool event_do(const struct event *e)
