@@ -534,10 +534,12 @@ void region_job_create(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
 	uint64_t chunks = record_chunks(rj->size_bytes), free_bytes[RECORD_NODES_MAX];
-	unsigned rack[RECORD_NODES_MAX];
+	unsigned rack[RECORD_NODES_MAX], tries = 0;
 	struct record *rec = &rj->rec;
-	int r = region_choose(rj, pool, free_bytes, rack);
+	int r;
 
+again:
+	r = region_choose(rj, pool, free_bytes, rack);
 	rec->view = 1;
 	rec->replicas = (uint16_t)rj->replicas;
 	if (!r && record_place(rec, free_bytes, rack) < 0) {
@@ -545,8 +547,12 @@ void region_job_create(struct job *job, struct pool *pool)
 		job->result = -ENOSPC;
 		return;
 	}
-	if (!r && !region_fits(rec, free_bytes, chunks))
+	if (!r && !region_fits(rec, free_bytes, chunks)) {
+		/* A predecessor that was killed may have left parts of this very region there, which take the room. */
+		if (!tries++ && !region_delete_all(rj, pool, REGION_UNDO_NS))
+			goto again;
 		r = -ENOSPC;
+	}
 	if (!r) {
 		region_compact(rec);
 		r = region_create(pool, rj, chunks);
@@ -705,6 +711,26 @@ void region_job_trim(struct job *job, struct pool *pool)
 	rj->room_owed = job->result < 0 || rj->excess;
 }
 
+/* Whether there is room for it beside what is kept. A predecessor that was killed in the middle, or an attempt that failed, may
+ * have got some of it already. */
+static int growth_fits(struct region_job *rj, struct pool *pool, uint64_t before, uint64_t after)
+{
+	struct ask *asks = asks_make(rj->rec.node_count);
+	uint64_t held[RECORD_NODES_MAX];
+
+	if (!asks)
+		return -ENOMEM;
+	region_look(pool, rj, ns_from_now(STAT_NS), asks);
+	for (unsigned i = 0; i < rj->rec.node_count; i++) {
+		uint64_t promised = rj->away[i] || asks[i].call.req.result ? 0 : asks[i].call.rsp.region_open.reserve_chunks;
+
+		held[i] = record_node_chunks(&rj->rec, i, before);
+		held[i] = held[i] > promised ? held[i] : promised;
+	}
+	free(asks);
+	return rooms_look(pool, rj->opts, &rj->rec, held, after, ns_from_now(STAT_NS));
+}
+
 void region_job_resize(struct job *job, struct pool *pool)
 {
 	struct region_job *rj = (struct region_job *)job;
@@ -716,7 +742,7 @@ void region_job_resize(struct job *job, struct pool *pool)
 		r = nodes_are_there(rj, pool);
 	unused_leave_out(rj);
 	if (!r && after > before)
-		r = rooms_look(pool, rj->opts, &rj->rec, after, ns_from_now(STAT_NS));
+		r = growth_fits(rj, pool, before, after);
 	/* Before any node is asked: from now on nothing ends the change. */
 	if (!r && rj->size_bytes < rj->rec.size_bytes)
 		journal_publish64(&rj->inode->disk->cut_to_plus_1, rj->size_bytes + 1);

@@ -52,17 +52,17 @@ bool room_has(const struct room *room, uint64_t chunks)
 	return chunks <= room->free_bytes / GVM_PROMISE_BYTES;
 }
 
-int rooms_look(struct pool *pool, const struct options *opts, const struct record *rec, uint64_t chunks, uint64_t deadline_ns)
+int rooms_look(struct pool *pool, const struct options *opts, const struct record *rec, const uint64_t *held, uint64_t chunks,
+	       uint64_t deadline_ns)
 {
 	struct room of[OPTIONS_NODES_MAX];
 	int r = rooms_ask(pool, opts, rec->replicas, deadline_ns, of);
 
 	for (unsigned i = 0; !r && i < rec->node_count; i++) {
-		uint64_t before = record_node_chunks(rec, i, record_chunks(rec->size_bytes)),
-			 after = record_node_chunks(rec, i, chunks);
+		uint64_t after = record_node_chunks(rec, i, chunks);
 		int at = pool_index(pool, &rec->nodes[i]);
 
-		if (after > before && at >= 0 && (unsigned)at < pool->listed && of[at].answers && !room_has(&of[at], after - before))
+		if (after > held[i] && at >= 0 && (unsigned)at < pool->listed && of[at].answers && !room_has(&of[at], after - held[i]))
 			r = -ENOSPC;
 	}
 	return r;

@@ -22,8 +22,9 @@ int rooms_ask(struct pool *pool, const struct options *opts, unsigned copies, ui
 	      struct room of[OPTIONS_NODES_MAX]);
 /* Whether a node has room for so many chunks. */
 bool room_has(const struct room *room, uint64_t chunks);
-/* The same of all nodes of a region that is to grow to so many chunks; nodes beyond the command line see for themselves.
- * 0, -ENOSPC or -ENOMEM. */
-int rooms_look(struct pool *pool, const struct options *opts, const struct record *rec, uint64_t chunks, uint64_t deadline_ns);
+/* The same of all nodes of a region that is to grow to so many chunks, and is promised held[i] by node i already; nodes beyond
+ * the command line see for themselves. 0, -ENOSPC or -ENOMEM. */
+int rooms_look(struct pool *pool, const struct options *opts, const struct record *rec, const uint64_t *held, uint64_t chunks,
+	       uint64_t deadline_ns);
 
 #endif

@@ -1,7 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: GPL-2.0-or-later
 """A growth of which a node's answer is lost fails, though the node has reserved the room; or the worker dies meanwhile, and
-nobody asks again. While the mount is the region's writer it takes the room back once the node is there."""
+nobody asks again. While the mount is the region's writer it takes the room back once the node is there. If the caller is still
+there, what a node has reserved for it is not wanted twice: a region of most of the room is made, and grows, beside a worker's
+death."""
 
 import os
 import signal
@@ -26,9 +28,9 @@ def is_back(nodes, before):
     return all(now <= then + CHUNK for now, then in zip(reserved(nodes), before))
 
 
-def grow(path):
+def grow(path, size=MORE):
     """In a process of its own, which may be killed."""
-    return subprocess.Popen([sys.executable, "-c", "import os, sys; os.truncate(sys.argv[1], %d)" % MORE, path],
+    return subprocess.Popen([sys.executable, "-c", "import os, sys; os.truncate(sys.argv[1], %d)" % size, path],
                             stderr=subprocess.DEVNULL)
 
 
@@ -76,7 +78,7 @@ def lost_answer_and_closed(l, mount, nodes, gate):
     os.pwrite(fd, b"\x17" * SIZE, 0)
     os.fsync(fd)
     before = reserved(nodes)
-    gate.shut("resize", answers=True)
+    gate.shut("resize", answers=True, both=True)  # (over another connection it would be taken back)
     caller = grow(path)
     wait_for("the node has reserved it", lambda: gate.held and not is_back(nodes, before))
     expect(caller.wait(lab.patience(60)), "a growth that one node has not answered went well")
@@ -92,7 +94,30 @@ def lost_answer_and_closed(l, mount, nodes, gate):
     os.unlink(path)
 
 
+def most_of_the_room(l):
+    """The room that the dead worker got is the region's own."""
+    node = Node(l, "64M", name="small")
+    gate = Gate(node)
+    mount = Mount(l, [gate], "--timeout", "60", name="small-mount")
+    found = os.statvfs(mount.path)
+    most = found.f_bavail * found.f_frsize // 4 * 3 // CHUNK * CHUNK
+    for name, what, at_first in ("made", "create", 0), ("grown", "resize", SIZE):
+        path = mount.region(name, at_first)
+        before, killed = node.stats()["reserved_bytes"], mount.stats()["restarts"]
+        gate.shut(what, answers=True)
+        caller = grow(path, most)
+        wait_for("the node has reserved it", lambda: gate.held and node.stats()["reserved_bytes"] > before + most // 2)
+        mount.kill_worker()
+        gate.drop()
+        mount.served_again(killed + 1)
+        expect(caller.wait(lab.patience(60)) == 0, "%s: it failed beside a worker's death", name)
+        expect(os.stat(path).st_size == most, "%s: its size is %d", name, os.stat(path).st_size)
+        os.unlink(path)
+    mount.unmount()
+
+
 def test(l):
+    most_of_the_room(l)
     nodes = [Node(l, "256M", name="node-%d" % i) for i in range(2)]
     gates = [Gate(node) for node in nodes]
     mount = Mount(l, gates, "--timeout", "3")
