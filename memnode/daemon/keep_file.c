@@ -210,11 +210,11 @@ static int lives_set(int fd, uint64_t before, uint64_t now)
 static bool life_fits(int fd, uint64_t life)
 {
 	uint8_t lives[16];
+	ssize_t n = life ? fgetxattr(fd, KEEP_LIVES, lives, sizeof(lives)) : 0;
 
-	if (!life)
+	if (!life || (n < 0 && errno == ENOTSUP)) /* (it may be mounted in another way than before) */
 		return true;
-	return fgetxattr(fd, KEEP_LIVES, lives, sizeof(lives)) == sizeof(lives) &&
-	       (gvm_load_le(lives, 8) == life || gvm_load_le(lives + 8, 8) == life);
+	return n == sizeof(lives) && (gvm_load_le(lives, 8) == life || gvm_load_le(lives + 8, 8) == life);
 }
 
 static uint64_t life_begin(const struct keep_file *f)
