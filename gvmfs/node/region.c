@@ -159,7 +159,8 @@ int region_can_read(struct worker *w, struct inode *inode)
 	if (rec->seal)
 		log_error(rec->name, "it is not sealed, by the word of one who had another key than this mount, or of another name "
 			  "or folder, or in a folder that nobody with this key has made: if a mount without the key has renamed "
-			  "it, rename it back; if nobody has, nodes have exchanged names");
+			  "it, rename it back; if an older gvmfs has made it, a mount without a key reads it; else nodes have "
+			  "exchanged names");
 	else
 		log_error(rec->name,
 			  "it is not sealed, by its nodes' record, and nobody who has this mount's key has said so: if it was made "
