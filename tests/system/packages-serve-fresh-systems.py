@@ -10,6 +10,7 @@ import re
 import shutil
 import sys
 
+import bare
 import lab
 from lab import expect
 import release
@@ -50,14 +51,14 @@ cat >/tmp/ticks.py <<'END'
 import os, struct, sys, time
 fd = os.open("/mnt/gvm/guest", os.O_RDONLY)
 def ticks():
-    return struct.unpack("<Q", os.pread(fd, 8, 0x7000 + 128))[0]
+    return struct.unpack("<Q", os.pread(fd, 8, int(sys.argv[1])))[0]
 end, before = time.time() + 300, ticks()
 while ticks() <= before:
     if time.time() > end:
         sys.exit("the guest stands still at %d" % before)
     time.sleep(0.1)
 END
-goes_on() { kill -0 $run && python3 /tmp/ticks.py && python3 /tmp/ticks.py; }
+goes_on() { kill -0 $run && python3 /tmp/ticks.py TICKS_AT && python3 /tmp/ticks.py TICKS_AT; }
 until_ grep 'uffd, with' /tmp/run
 goes_on
 step a guest runs
@@ -102,7 +103,7 @@ def disk(l, name, packages):
             repacked(l, path, os.path.join(tree, "next"))
     shutil.copy(os.path.join(lab.BUILD, "tests/system/bare.rom"), tree)
     with open(os.path.join(tree, "run"), "w") as f:
-        f.write(SCRIPT)
+        f.write(SCRIPT.replace("TICKS_AT", str(bare.COUNTS + bare.TICKS)))
     image = l.path(name + ".disk")
     with open(image, "wb") as f:
         f.truncate(64 << 20)
