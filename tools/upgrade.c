@@ -76,8 +76,21 @@ static int served_look(const char *mount, struct served *s)
 	return rc ? rc : found ? 0 : -ENODEV;
 }
 
-/* Only one that the mount's own user or root listens at: anybody can give a socket that name. */
-static int connect_to(const char *path, unsigned owner)
+/* Whether it was bound under that name: the path that led to it may be another's link to any socket of root's. */
+static bool is_named(int fd, const char *name)
+{
+	struct sockaddr_un addr = {0};
+	socklen_t size = sizeof(addr) - 1;
+	const char *slash;
+
+	if (getpeername(fd, (struct sockaddr *)&addr, &size))
+		return false;
+	slash = strrchr(addr.sun_path, '/');
+	return slash && !strcmp(slash + 1, name);
+}
+
+/* Only one that the mount's own user or root listens at: anybody can give a socket that name, or take no connections at it. */
+static int connect_to(const char *path, const struct served *s)
 {
 	struct sockaddr_un addr = {.sun_family = AF_UNIX};
 	struct ucred who;
@@ -86,12 +99,15 @@ static int connect_to(const char *path, unsigned owner)
 
 	if (snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", path) >= (int)sizeof(addr.sun_path))
 		return -ENAMETOOLONG;
-	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0);
+	fd = socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 	if (fd < 0)
 		return -errno;
 	rc = connect(fd, (struct sockaddr *)&addr, sizeof(addr)) ? -errno : 0;
-	if (!rc && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) || (who.uid && who.uid != owner)))
+	if (!rc && (getsockopt(fd, SOL_SOCKET, SO_PEERCRED, &who, &size) || (who.uid && who.uid != s->owner) ||
+		    !is_named(fd, s->socket)))
 		rc = -ENOENT;
+	if (!rc && fcntl(fd, F_SETFL, 0))
+		rc = -errno;
 	if (!rc)
 		return fd;
 	close(fd);
@@ -102,7 +118,7 @@ static int connect_in(const char *folder, const struct served *s)
 {
 	char path[PATH_MAX];
 
-	return snprintf(path, sizeof(path), "%s/gvmfs/%s", folder, s->socket) < (int)sizeof(path) ? connect_to(path, s->owner) :
+	return snprintf(path, sizeof(path), "%s/gvmfs/%s", folder, s->socket) < (int)sizeof(path) ? connect_to(path, s) :
 												    -ENAMETOOLONG;
 }
 
@@ -119,7 +135,7 @@ static int connect_anywhere(const struct served *s)
 
 		line[strcspn(line, "\n")] = 0;
 		if (path && !strcmp(name + 1, s->socket))
-			fd = connect_to(path, s->owner);
+			fd = connect_to(path, s);
 	}
 	free(line);
 	if (f)

@@ -4,9 +4,11 @@
 over, whose reason is said, while the old one goes on. What leaves the host is sealed: each program reads the key."""
 
 import contextlib
+import glob
 import os
 import shutil
 import signal
+import socket
 import sys
 import time
 
@@ -48,6 +50,50 @@ def below(l, node):
     mount.unmount()
 
 
+# Has the socket of that name take no connection, or be a link to another program's.
+STRANGER = """
+import os, signal, socket, sys
+listener = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+listener.bind(sys.argv[1])
+listener.listen(0)
+waiting = []
+try:
+    while len(sys.argv) == 2:
+        waiting.append(socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET))
+        waiting[-1].setblocking(False)
+        waiting[-1].connect(sys.argv[1])
+except BlockingIOError:
+    pass
+if len(sys.argv) > 2:
+    os.unlink(sys.argv[1])
+    os.symlink(sys.argv[2], sys.argv[1])
+print("listens", flush=True)
+signal.pause()
+"""
+
+
+def beside_strangers(l, place, own):
+    """What another user has under the name of a mount's socket neither holds root up nor sends root to another program."""
+    path, = glob.glob(os.path.join(own, "gvmfs", "upgrade-of-*"))
+    name = os.path.basename(path)
+    os.rename(path, path + "-moved")
+    other = socket.socket(socket.AF_UNIX, socket.SOCK_SEQPACKET)
+    other.bind(l.path("other"))
+    other.listen()
+    for trick in (), (l.path("other"),):
+        stranger = folder(l, "stranger%d" % len(trick))
+        os.chown(stranger, 1, 1)
+        run = l.start("stranger", "setpriv", "--reuid=1", "--regid=1", "--clear-groups", sys.executable, "-c", STRANGER,
+                      os.path.join(stranger, name), *trick)
+        run.says("^listens$")
+        said = l.run(program("gvm"), "upgrade", "--to", l.path("gvmfs"), place, status=1, seconds=60)
+        expect("its gvmfs cannot be asked" in said, "%s: %s", trick, said)
+        run.popen.kill()
+        run.popen.wait()
+    other.close()
+    os.rename(path + "-moved", path)
+
+
 def of_a_user(l, node):
     """Whose socket is in a folder of that user's, and whose mount lets nobody else in: root upgrades it, and another user is told that
     he may not."""
@@ -66,6 +112,7 @@ def of_a_user(l, node):
     expect(run.pid in before and run.pid in serving(place) and serving(place) != before, "no other worker: %s", serving(place))
     said = l.run(program("gvm"), "upgrade", l.folder, status=1)
     expect("not in a gvmfs mount" in said, "no mount: %s", said)
+    beside_strangers(l, place, own)
     l.run("umount", place)
     run.succeed(20)
 
