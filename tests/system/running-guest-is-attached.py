@@ -5,6 +5,7 @@ and checks; so does one with two regions, one of a user without rights, and Linu
 refused, with the reason, and so is what gvmfs refuses: then everything is as it was. Killed at any moment, it leaves the program
 right, and on one path or the other."""
 
+import contextlib
 import ctypes
 import fcntl
 import glob
@@ -286,6 +287,21 @@ def two_regions(l, mount):
         os.close(fd)
 
 
+def misled(pid, before, over):
+    """What the clerk was told is the process's to change: which device it may not open. (Where that comes too late nothing is seen.)"""
+    told, lie = b"/dev/userfaultfd\0", b"/dev/kmsg\0"  # which root may write to
+    with open("/proc/%d/mem" % pid, "r+b", 0) as memory:
+        while not over.is_set():
+            for first, last in unnamed(pid, "rw-p") - before:
+                with contextlib.suppress(OSError):
+                    memory.seek(first)
+                    at = memory.read(last - first).find(told)
+                    if at >= 0:
+                        memory.seek(first + at)
+                        memory.write(lie)
+                        return
+
+
 def of_a_user(l, mount):
     """Who may open no userfaultfd, as a rule: root opens the device instead."""
     region = mount.region("theirs", SMALL)
@@ -298,7 +314,14 @@ def of_a_user(l, mount):
     client.do("stir", SMALL // 2, SMALL // 2)
     with open("/proc/sys/vm/unprivileged_userfaultfd") as f:
         may = f.read() == "1\n" or os.path.exists("/dev/userfaultfd")
-    said = attach(l, client.process.pid, status=int(not may))
+    over = threading.Event()
+    thread = threading.Thread(target=misled, args=(client.process.pid, unnamed(client.process.pid, "rw-p"), over))
+    thread.start()
+    try:
+        said = attach(l, client.process.pid, status=int(not may))
+    finally:
+        over.set()
+        thread.join()
     expect(("on the fast path" if may else "it gets no userfaultfd") in said, "it says %s", said)
     expect(bool(mount.stats("theirs")["fast"]) == may, "stats: %s", mount.stats("theirs"))
     client.do("check", 0, SMALL // 2, 1)
@@ -308,10 +331,15 @@ def of_a_user(l, mount):
     client.end()
 
 
-def new_mapping(pid, perms):
-    """Without a name, and as only the clerk's are."""
+def unnamed(pid, perms):
+    """As only the clerk's are, beside what is there before."""
     with open("/proc/%d/maps" % pid) as maps:
-        return sum(line.split()[1:] == [perms, "00000000", "00:00", "0"] for line in maps)
+        lines = [line.split() for line in maps]
+    return {tuple(int(end, 16) for end in line[0].split("-")) for line in lines if line[1:] == [perms, "00000000", "00:00", "0"]}
+
+
+def new_mapping(pid, perms):
+    return len(unnamed(pid, perms))
 
 
 def moments(pid):

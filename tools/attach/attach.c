@@ -39,6 +39,7 @@ static const char help_text[] =
 	"  --help        show this text\n";
 
 #define LOOK_NS 2000000
+#define UFFD_DEVICE "/dev/userfaultfd"
 
 static const char *const step_names[] = {
 	[CLERK_THE_FILE] = "its file cannot be used",
@@ -60,7 +61,7 @@ static void told_fill(pid_t pid, struct clerk *c, const struct examined *e)
 
 	*c = (struct clerk){.address = e->address, .bytes = e->bytes, .file = e->fd, .advice = e->advice, .ino = e->ino,
 			    .dev_major = e->dev_major, .dev_minor = e->dev_minor, .socket_bytes = sizeof(addr),
-			    .proc_fd = "/proc/self/fd", .uffd_device = "/dev/userfaultfd", .name = CLERK_NAME,
+			    .proc_fd = "/proc/self/fd", .uffd_device = UFFD_DEVICE, .name = CLERK_NAME,
 			    .memory_name = "gvm-attach", .pinning = CLERK_PINNING};
 	_Static_assert(sizeof(c->socket) == sizeof(addr), "a socket's address");
 	snprintf(addr.sun_path, sizeof(addr.sun_path), "%s", e->socket);
@@ -100,7 +101,8 @@ static void file_flush(pid_t pid, const struct examined *e)
 }
 
 /* The process is one of another user's, who may open no userfaultfd; whoever may trace it, and open the device, opens it for
- * the process. Without a descriptor in it the message says that there is none. */
+ * the process. Without a descriptor in it the message says that there is none. Which file that is does not come from `c`: all
+ * of that can be what the process wrote, which would be sent any file that root may open. */
 static void device_send(pid_t pid, const struct clerk *c)
 {
 	struct gvm_attach_msg msg = {.magic = GVM_ATTACH_MAGIC, .version = GVM_ATTACH_VERSION, .type = GVM_ATTACH_HELLO};
@@ -110,7 +112,7 @@ static void device_send(pid_t pid, const struct clerk *c)
 		char room[CMSG_SPACE(sizeof(int))];
 	} control = {0};
 	struct msghdr hdr = {.msg_iov = &iov, .msg_iovlen = 1};
-	int door = fd_of(pid, c->door[1]), device = open(c->uffd_device, O_RDWR | O_CLOEXEC);
+	int door = fd_of(pid, c->door[1]), device = open(UFFD_DEVICE, O_RDWR | O_CLOEXEC);
 
 	if (device >= 0) {
 		control.align.cmsg_level = SOL_SOCKET;
@@ -155,6 +157,9 @@ static int outcome(const struct examined *e, struct clerk *c)
 		return 0;
 	}
 	c->msg.text[sizeof(c->msg.text) - 1] = 0;
+	for (char *text = c->msg.text; *text; text++)
+		if ((unsigned char)*text < ' ' || *text == 127)
+			*text = '?'; /* it may be another user's */
 	if (!c->error && (c->step == CLERK_TO_BE_WELCOMED || c->step == CLERK_TO_GO))
 		say("%s: gvmfs refuses: %s", e->name, c->msg.text[0] ? c->msg.text : strerror(-c->msg.error));
 	else
