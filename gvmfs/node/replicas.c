@@ -363,7 +363,7 @@ uint64_t replicas_drain_left(const struct inode *inode)
 static void degraded_say(struct replicas *r, uint64_t now_ns)
 {
 	const struct record *rec = &r->inode->disk->rec;
-	unsigned n = replicas_degraded(r->inode);
+	unsigned n = replicas_degraded(r->inode), silent;
 
 	if (n == r->degraded || (n && r->degraded && now_ns - r->degraded_ns < DEGRADED_NS))
 		return;
@@ -371,6 +371,9 @@ static void degraded_say(struct replicas *r, uint64_t now_ns)
 	if (n)
 		log_warning(rec->name, "DEGRADED: of %u/%u of its chunks fewer than %u nodes have a copy", n,
 			    rec->slot_count, rec->replicas);
+	else if ((silent = replicas_unanswered(r->inode)))
+		log_info(rec->name, "all of its chunks have %u copies again, but of %u/%u one is on a node that does not answer",
+			 rec->replicas, silent, rec->slot_count);
 	else
 		log_info(rec->name, "all of its chunks have %u copies again", rec->replicas);
 	r->degraded = n;

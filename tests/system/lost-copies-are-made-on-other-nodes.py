@@ -34,7 +34,11 @@ def is_left_out(mount, name, node):
 
 
 def whole(mount, name):
-    wait_for("all copies are there again", lambda: not degraded(mount, name), 120)
+    def is_whole():
+        """Also of the chunks that have not left the dead node out yet."""
+        stats = mount.stats(name)
+        return not stats["slots_degraded"] and not stats["slots_unanswered"]
+    wait_for("all copies are there again", is_whole, 120)
 
 
 def beside_a_program(test, mount, nodes, mode):
