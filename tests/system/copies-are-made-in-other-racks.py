@@ -15,7 +15,8 @@ OPTIONS = "--replicas", "2", "--repair-after", "1", "--timeout", "20"
 
 
 def whole(mount):
-    wait_for("all copies are there again", lambda: not mount.stats("file")["slots_degraded"], 60)
+    wait_for("all copies are there again", lambda: not any(mount.stats("file")[what] for what in ("slots_degraded", "slots_unanswered")),
+             60)
 
 
 def main(test):
