@@ -290,7 +290,10 @@ void vcpu_irq_kvm_hear(CPUState *cpu)
     if (!mine->parked) {
         mine->parked = true;
         mine->init_told = false;
-        park(cpu);
+        /* Where this thread had to wait, the guest runs already, and its INIT and SIPI may have been taken by a look. */
+        if (!cpu->cpu_index || !was_begun(cpu)) {
+            park(cpu);
+        }
     }
     cpu->vcpu_dirty = false;    /* what it is elsewhere is not known here */
     if (was_begun(cpu)) {    /* while this thread did something else */
