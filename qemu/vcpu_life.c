@@ -122,9 +122,18 @@ void vcpu_life_stopped(void)
 
 void vcpu_life_resuming(void)
 {
-    if (leads()) {
-        tell_all(VCPU_CONT, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
+    static bool before;
+
+    if (!leads()) {
+        return;
     }
+    /* A node that says that it stands has been reset for the first time, which takes away what has come for its vCPUs. */
+    if (!before) {
+        before = true;
+        vcpu_life_stopping();
+        vcpu_life_stopped();
+    }
+    tell_all(VCPU_CONT, qemu_clock_get_ns(QEMU_CLOCK_VIRTUAL));
 }
 
 void vcpu_life_resetting(void)
