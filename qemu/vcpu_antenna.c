@@ -232,7 +232,7 @@ bool vcpu_antenna_smi(struct kvm_vcpu_events *events)
 {
 	if (!events->smi.pending)
 		return false;
-	memset(&events->smi, 0, sizeof(events->smi));
+	events->smi.pending = 0; /* an INIT that came, too, is told by latched_init */
 	events->flags = KVM_VCPUEVENT_VALID_SMM;
 	return true;
 }

@@ -128,9 +128,9 @@ static void an_smi_is_taken_out(void)
 	struct kvm_vcpu_events events = {.flags = KVM_VCPUEVENT_VALID_SMM | KVM_VCPUEVENT_VALID_NMI_PENDING};
 
 	CHECK(!vcpu_antenna_smi(&events));
-	events.smi.pending = 1;
+	events.smi.pending = events.smi.latched_init = 1;
 	CHECK(vcpu_antenna_smi(&events));
-	CHECK(!events.smi.pending && !events.smi.smm);
+	CHECK(!events.smi.pending && !events.smi.smm && events.smi.latched_init);
 	CHECK_EQ(events.flags, KVM_VCPUEVENT_VALID_SMM);
 	CHECK(!vcpu_antenna_smi(&events));
 }
