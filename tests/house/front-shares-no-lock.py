@@ -136,11 +136,18 @@ def leads_to(bodies, begins, public, file, name, stops):
     return found
 
 
-def objects(build):
+def is_new(path, sources):
+    """Whether an object is of a file that there is, and was built since that was changed."""
+    source = sources.get(os.path.basename(path)[:-len(".c.o")])
+    return source and os.path.getmtime(path) > os.path.getmtime(os.path.join(TOP, source))
+
+
+def objects(build, sources):
     """{file: calls of WAITS that its objects make}"""
     found = {}
     paths = [os.path.join(where, name) for folder in ("gvmfs/gvmfs.p", "memnode/libgvm.a.p")
-             for where, _, names in os.walk(os.path.join(build, folder)) for name in names if name.endswith(".c.o")]
+             for where, _, names in os.walk(os.path.join(build, folder)) for name in names
+             if name.endswith(".c.o") and is_new(os.path.join(where, name), sources)]
     said = subprocess.run(["nm", "-A", "-u", "--", *paths], check=True, text=True, stdout=subprocess.PIPE).stdout if paths else ""
     for line in said.splitlines():
         path, symbol = line.rsplit(":", 1)[0], line.split()[-1].split("@")[0]
@@ -180,8 +187,9 @@ def main():
               for file, sites in SITES.items() for function in sorted(sites) if (file, function) not in waits]
     if "GVM_BUILD" in os.environ:
         files = {file.split("/", 1)[1].replace("/", "_") for file in SITES}
+        sources = {path.split("/", 1)[1][:-2].replace("/", "_"): path for path in tree.code if path.endswith(".c")}
         wrong += ["%s.c calls %s" % (name, ", ".join(sorted(calls)))
-                  for name, calls in sorted(objects(os.environ["GVM_BUILD"]).items()) if name not in files]
+                  for name, calls in sorted(objects(os.environ["GVM_BUILD"], sources).items()) if name not in files]
     print("%d functions of %d may wait" % (len(waits), len(bodies)))
     for line in wrong:
         print(line)
