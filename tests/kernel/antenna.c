@@ -46,12 +46,10 @@
 #define LEVEL 0x8000
 #define ASSERT 0x4000
 #define LOWEST 0x100
-#define SMI 0x200
 #define NMI 0x400
 #define INIT 0x500
 #define SIPI 0x600
 
-#define SMIS 5
 #define CPUS 3
 #define CPUIDS 256
 #define PINS 24
@@ -560,22 +558,6 @@ static void nmis_come(unsigned int nr)
 	}
 }
 
-/* Where this KVM knows it. Owners are not told, who have nothing for system management mode. */
-static void smis_come(void)
-{
-	unsigned long before = LOAD(first.vcpus[1].smis);
-
-	if (!ioctl(kvm, KVM_CHECK_EXTENSION, KVM_CAP_X86_SMM))
-		return;
-	for (unsigned int i = 1; i <= SMIS; i++) {
-		send_later(SMI, 1);
-		WAIT(LOAD(first.vcpus[1].smis) == before + i);
-	}
-	ipis_come("after SMIs", 0, 1, 2, VECTORS);
-	if (LOAD(first.vcpus[1].smis) != before + SMIS)
-		wrong("of %d SMIs the antenna heard %lu", SMIS, LOAD(first.vcpus[1].smis) - before);
-}
-
 /* NMIs that are sent while one is pending are one; vectors are not lost by them. */
 static void nmis_lose_nothing(unsigned int nr)
 {
@@ -706,7 +688,6 @@ static void promises(void)
 	send_later(TO_SELF | VECTOR_FIRST, 0);
 	all_came("an IPI to self");
 	nmis_come(count / 50);
-	smis_come();
 	nmis_lose_nothing(count / 10);
 	msis_come(count);
 	lowest_priorities_come(count / 10);

@@ -9,6 +9,7 @@ import os
 import shutil
 import signal
 import socket
+import stat
 import sys
 import time
 
@@ -105,6 +106,8 @@ def of_a_user(l, node):
     lab.wait_for("it is mounted", lambda: mounted(place))
     shutil.copy(program("gvm"), l.path("gvm"))
     before = serving(place)
+    lab.wait_for("it can be asked", lambda: any(os.path.exists(path) and stat.S_ISSOCK(os.stat(path).st_mode)
+                                                for path in glob.glob(own + "/**", recursive=True)), 30)
     said = l.run("setpriv", "--reuid=1", "--regid=1", "--clear-groups", l.path("gvm"), "upgrade", "--to", l.path("gvmfs"), place, status=1)
     expect("only root, or the user who mounted it (%d)" % USER in said, "another user: %s", said)
     said = l.run(program("gvm"), "upgrade", "--to", l.path("gvmfs"), place, seconds=60)
