@@ -647,7 +647,8 @@ static void on_revoked(struct net_node *n, u32 page)
 	after(n);
 }
 
-static void on_swept(struct net_node *n)
+/* What is mapped for writing is written once more, and then nothing is mapped. */
+static void all_unmap(struct net_node *n)
 {
 	u32 page;
 
@@ -658,6 +659,11 @@ static void on_swept(struct net_node *n)
 			f->value = truth_write(truth_of(n, page));
 		f->mapped = IVY_I;
 	}
+}
+
+static void on_swept(struct net_node *n)
+{
+	all_unmap(n);
 	event_add(net_now + 1000, ENDING, n->id, 0, NULL);
 }
 
@@ -771,15 +777,7 @@ static void home_open(struct net_node *n)
 /* Leaves as a host does that is told to go down at once: what only it has is lost. */
 static void node_leave(struct net_node *n)
 {
-	u32 page;
-
-	for (page = 0; page < config.pages; page++) {
-		struct net_frame *f = &n->frames[page];
-
-		if (f->mapped == IVY_M)
-			f->value = truth_write(truth_of(n, page));
-		f->mapped = IVY_I;
-	}
+	all_unmap(n);
 	ivy_leave(n->core);
 	net_totals.left++;
 }
