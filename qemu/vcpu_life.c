@@ -57,6 +57,7 @@ static void state_changed(void *opaque, bool running, RunState state)
         vcpu_life_lost(vcpu_place->node, why);
     }
 }
+
 static void obey(void *opaque);
 
 void vcpu_life_begin(bool pauses)
