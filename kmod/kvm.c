@@ -41,7 +41,7 @@ static unsigned long mappings(struct mm_struct *mm)
 
 int gvm_kvm_mapped(struct mm_struct *mm)
 {
-	mmap_assert_write_locked(mm); /* nobody else changes this entry */
+	lockdep_assert_held_write(&mm->mmap_lock); /* nobody else changes this entry */
 	return xa_err(xa_store(&mappers, (unsigned long)mm, xa_mk_value(mappings(mm) + 1),
 			       GFP_KERNEL));
 }
