@@ -6,9 +6,9 @@ that run with GVM_GUEST_KERNEL=debug: Debian's source, with debug_kernel.config.
     tests/guest/debug_kernel.py [--find]
 
 prints its folder, building what the cache lacks, which takes ten CPU-minutes; --find only looks. In it
-are the vmlinux, the file release, and the folder headers to build modules in. The cache
-(GVM_CACHE; else /var/cache/gvm for root, ~/.cache/gvm) keys it by the source package's version, the
-configuration, the compiler and how it is built. The packages that this takes are in
+are the vmlinux, the file release, the folder modules (KVM's), and the folder headers to build others
+in. The cache (GVM_CACHE; else /var/cache/gvm for root, ~/.cache/gvm) keys it by the source package's
+version, the configuration, the compiler and how it is built. The packages that this takes are in
 tools/lib/packages, with the word debug.
 """
 
@@ -39,6 +39,7 @@ PR_SET_PDEATHSIG = 1
 MAKE = ["make", "KBUILD_BUILD_USER=gvm", "KBUILD_BUILD_HOST=gvm",
         "KASAN_SANITIZE_enlighten.o=n", "KASAN_SANITIZE_string.o=n"]
 TARGETS = ["vmlinux", "modules"]
+MODULES = "find . -name '*.ko' -exec cp -t \"$1\" {} +"
 
 # What it takes to build modules: the list of Linux's own scripts/package/builddeb.
 HEADERS = r"""
@@ -61,7 +62,7 @@ def folder():
     """Where it is in the cache once it is built: named after what goes into it."""
     compiler = subprocess.run(["gcc", "-dumpfullversion"], check=True, text=True,
                               capture_output=True).stdout.strip()
-    inputs = repr((options(), compiler, MAKE, TARGETS, HEADERS))
+    inputs = repr((options(), compiler, MAKE, TARGETS, MODULES, HEADERS))
     return os.path.join(debian.cache_root(), "debug-kernel", "%s-%s" % (
         linux_source.version(), hashlib.sha256(inputs.encode()).hexdigest()[:16]))
 
@@ -108,12 +109,15 @@ def build(place):
     with tempfile.TemporaryDirectory(prefix=".build-", dir=root) as work:
         source, new = os.path.join(work, "source"), os.path.join(work, "new")
         headers = os.path.join(new, "headers")
+        modules = os.path.join(new, "modules")
         os.mkdir(source)
         os.makedirs(headers)
+        os.makedirs(modules)
         linux_source.unpack(source)
         configure(log, source)
         run(log, source, *MAKE, "-j%d" % (os.cpu_count() or 1), *TARGETS)
         run(log, source, "strip", "-o", os.path.join(new, "vmlinux"), "vmlinux")
+        run(log, source, "sh", "-c", MODULES, "sh", modules)
         run(log, source, "sh", "-c", HEADERS, "sh", headers)
         shutil.copyfile(os.path.join(source, "include/config/kernel.release"),
                         os.path.join(new, "release"))

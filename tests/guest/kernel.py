@@ -119,6 +119,7 @@ class Kernel:
         self.vmlinux = os.path.join(self.tree, "vmlinux")
         with open(os.path.join(self.tree, "release")) as f:
             self.release = f.read().strip()
+        self._modules_in(os.path.join(self.tree, "modules"))
 
     def _debian(self, suite):
         trees = trees_of(suite)
@@ -130,10 +131,13 @@ class Kernel:
             extract(image, self.vmlinux)
         for top in [os.path.join(tree, modules, self.release, "kernel")
                     for tree in trees for modules in ("lib/modules", "usr/lib/modules")]:
-            for folder, _, names in os.walk(top):
-                for name in names:
-                    stem = name.partition(".ko")[0].replace("-", "_")
-                    self._modules[stem] = os.path.join(folder, name)
+            self._modules_in(top)
+
+    def _modules_in(self, top):
+        for folder, _, names in os.walk(top):
+            for name in names:
+                stem = name.partition(".ko")[0].replace("-", "_")
+                self._modules[stem] = os.path.join(folder, name)
 
     def headers(self):
         """A folder to build modules for it in: make -C FOLDER M=..."""
