@@ -674,6 +674,30 @@ static void a_node_that_stood_still_judges_nobody(void)
 	node_end(&n);
 }
 
+/* Each frame comes when two should have come before it. */
+static void a_peer_that_is_late_is_alive(void)
+{
+	struct vcpu_frame alive = {.type = VCPU_ALIVE};
+	struct vcpu_router_conf conf;
+	struct node n;
+	struct raw raw;
+
+	world("0-1@0;2-3@1");
+	conf = conf_of(&n, 0);
+	conf.silence_ms = QUICK_MS * 5;
+	node_start(&n, &conf);
+	raw_connect(&raw);
+	CHECK(!vcpu_router_wait_up(n.r, LONG_MS));
+	for (unsigned i = 1; i <= 2; i++) {
+		poll(NULL, 0, (int)(conf.silence_ms / 4 * 3));
+		raw_send(&raw, alive);
+		WAIT_FOR(stats_of(&n, 1).received[VCPU_ALIVE] == i || n.lost);
+		CHECK(!n.lost);
+	}
+	raw_end(&raw);
+	node_end(&n);
+}
+
 /* Nobody sends anything for longer than the silence that ends a peer. */
 static void quiet_nodes_hear_of_each_other(void)
 {
@@ -1053,6 +1077,7 @@ static const struct check_test tests[] = {
 	{"an-interrupt-waits-once", an_interrupt_waits_once},
 	{"a-peer-that-reads-nothing-ends", a_peer_that_reads_nothing_ends},
 	{"a-silent-peer-ends", a_silent_peer_ends},
+	{"a-peer-that-is-late-is-alive", a_peer_that_is_late_is_alive},
 	{"a-node-that-stood-still-judges-nobody", a_node_that_stood_still_judges_nobody},
 	{"a-peer-that-never-ends-a-frame-ends", a_peer_that_never_ends_a_frame_ends},
 	{"quiet-nodes-hear-of-each-other", quiet_nodes_hear_of_each_other},
