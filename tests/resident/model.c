@@ -3,7 +3,7 @@
  * model.c - every state that a region of two chunks can reach, in which two pages of each are used, and
  * what must hold in each.
  *
- *	model [-m MUTANT] [-n STATES] [-t] [CASE... | long]
+ *	model [-d] [-m MUTANT] [-n STATES] [-t] [CASE... | long]
  *
  * From each state every event that is possible and that the case still allows is tried: accesses, faults
  * that are read, answers of the node and pieces of them, zaps, pins and what a device stores, writes, holes,
@@ -23,7 +23,12 @@
  *	  ahead: a death that comes in a later event is that one's.
  *	- A node's answer to a write comes to its writer with the event that makes it (try_with_ack()): until the outcome is
  *	  collected that changes the writer alone, and a worker that dies has lost either.
- *	- Which of the threads that do nothing begins is all the same; so is which waits, and for what is the same (put_threads()).
+ *	- Which of the threads that do nothing begins is all the same; so is which waits, and for what is the same, and which
+ *	  place a fetch or an eviction has (in_order()).
+ *	- What is learned of a region's use, without an end, is one thing all through a case (habits_set()): the simulator has it
+ *	  learned.
+ *
+ * That the hash of a state leaves out nothing that decides what follows is tested, too: explore.h's -d.
  *
  * The search is ../sim/explore.h's. -t shows the way to what was found.
  */
@@ -39,14 +44,26 @@
 /* Pages that are used: the first window of a chunk, and the last page of it. */
 #define NEAR 0u
 #define FAR  (GVM_CHUNK_PAGES - 1)
+#define MISSED_LONG 5u /* misses of a region after which one of a chunk's counts no more: above resident_spread.c's SOON */
+#define ROWS	  6u /* r->pinned_row is divided by one more than there are busy chunks, 1 to 3 */
 #define CALLS_MAX 64u /* of the client's, that an event makes */
+
+/* How much a fault brings and how long a chunk stays is learned, without an end to what can have been learned. In a case it is
+ * one thing all the time: */
+enum habits {
+	HABITS_FIRST, /* as a region begins */
+	HABITS_SPARSE, /* a fault brings a page */
+	HABITS_SELDOM, /* no two faults in a chunk follow each other soon */
+	HABITS_LIVES, /* whatever is used again after a zap is passed over as often as may be */
+};
 
 struct limits {
 	uint8_t touches, writes, zeros, syncs, pins, stores, budgets, refusals, strays, kills, leaves, resends,
 		stalls, sealed, rots, shorts, replays, /* sealed: what is sent is */
 		together, /* of all of these; 0: as many as each allows */
 		waits, /* 0: what goes on by itself does so in any order; or so often, less one, something passes another over */
-		plain;	  /* of what may be of several kinds only one, and a chunk's pages come as one piece */
+		plain,	  /* of what may be of several kinds only one, and a chunk's pages come as one piece */
+		habits;	  /* enum habits */
 };
 
 #define EVERYTHING                                                                                                             \
@@ -67,6 +84,12 @@ struct model_case {
 static const struct model_case cases[] = {
 	{ { "evictions", "3 accesses", false },
 	  { .touches = 3 }, GVM_CHUNK_PAGES, true },
+	{ { "sparse", "3 accesses, each of which brings a page", false },
+	  { .touches = 3, .habits = HABITS_SPARSE }, GVM_CHUNK_PAGES, true },
+	{ { "seldom", "3 accesses, far apart", false },
+	  { .touches = 3, .habits = HABITS_SELDOM }, GVM_CHUNK_PAGES, true },
+	{ { "lives", "3 accesses, what is used again is passed over", false },
+	  { .touches = 3, .habits = HABITS_LIVES }, GVM_CHUNK_PAGES, true },
 	{ { "pins", "2 accesses, a direct read", false },
 	  { .touches = 2, .pins = 1, .stores = 1 }, GVM_CHUNK_PAGES, true },
 	{ { "requests", "an access, a write, a hole", false },
@@ -203,6 +226,21 @@ static const struct explore_case *case_nth(unsigned c)
 static struct limits left;
 static bool kills_wait; /* the case's deaths are asked for some events before, since they may come in one that waits in a call */
 
+static void habits_set(void)
+{
+	struct resident *r = &world.r;
+
+	spread_begin(r);
+	if (left.habits == HABITS_SPARSE)
+		r->spread = r->run = 0;
+	r->stay = left.habits == HABITS_LIVES ? UINT16_MAX : 0;
+	r->hurry = r->hurry ? HEADROOM_MAX : 0;
+	for (uint32_t c = 0; c < W_CHUNKS; c++) {
+		world.chunk[c].since = r->brought;
+		world.chunk[c].missed = (uint8_t)(r->misses - (left.habits == HABITS_SELDOM ? MISSED_LONG : 0));
+	}
+}
+
 /* What matters of a state, and nothing that does not: no pointers, no times but what is due, no numbers
  * that only have to differ. */
 
@@ -213,8 +251,8 @@ static struct {
 
 static void put(uint64_t value)
 {
-	if (text.n < sizeof(text.bytes) / sizeof(*text.bytes))
-		text.bytes[text.n++] = value;
+	assert(text.n < sizeof(text.bytes) / sizeof(*text.bytes));
+	text.bytes[text.n++] = value;
 }
 
 /* Of what pages are known by only matters which are alike. */
@@ -231,7 +269,8 @@ static void put_seal(uint64_t seal)
 		return;
 	while (k < seals.n && seals.seal[k] != seal)
 		k++;
-	if (k == seals.n && k < sizeof(seals.seal) / sizeof(*seals.seal))
+	assert(k < sizeof(seals.seal) / sizeof(*seals.seal));
+	if (k == seals.n)
 		seals.seal[seals.n++] = seal;
 	put(seal > SEAL_ZERO ? k + 2 : seal);
 }
@@ -250,7 +289,8 @@ static uint64_t word_name(uint32_t word)
 
 	while (k < values.words && values.word[k] != word)
 		k++;
-	if (k == values.words && k < sizeof(values.word) / sizeof(*values.word))
+	assert(k < sizeof(values.word) / sizeof(*values.word));
+	if (k == values.words)
 		values.word[values.words++] = word;
 	return word ? k + 1 : 0;
 }
@@ -261,9 +301,35 @@ static void put_value(uint64_t value)
 
 	while (k < values.pages && values.page[k] != value)
 		k++;
-	if (k == values.pages && k < sizeof(values.page) / sizeof(*values.page))
+	assert(k < sizeof(values.page) / sizeof(*values.page));
+	if (k == values.pages)
 		values.page[values.pages++] = value;
 	put(value == W_ROTTEN ? value : word_name((uint32_t)(value >> 32)) << 32 | word_name((uint32_t)value));
+}
+
+/* Which of the places that are all alike something has is all the same: fetches and evictions are told by their chunks, of
+ * which each has one at most, threads by what they do. */
+static void in_order(unsigned n, uint64_t (*key)(unsigned i), unsigned order[])
+{
+	for (unsigned i = 0; i < n; i++) {
+		unsigned at = i;
+
+		for (; at && key(order[at - 1]) > key(i); at--)
+			order[at] = order[at - 1];
+		order[at] = i;
+	}
+}
+
+static uint64_t fetch_key(unsigned i)
+{
+	const struct resident_fetch *f = &world.rs.fetches[i];
+
+	return f->r ? f->chunk : ~0ull;
+}
+
+static uint64_t write_key(unsigned i)
+{
+	return world.write[i].state == W_FREE ? ~0ull : world.rs.evictions[i].flush.chunk;
 }
 
 /* After all values, the hashes: each is of one of them, or of none that there is any more. */
@@ -287,13 +353,16 @@ static void put_hash(const XXH128_hash_t *hash)
 	}
 	for (k = 0; k < strange.n && strange.low64[k] != hash->low64; k++)
 		;
-	if (k == strange.n && k < sizeof(strange.low64) / sizeof(*strange.low64))
+	assert(k < sizeof(strange.low64) / sizeof(*strange.low64));
+	if (k == strange.n)
 		strange.low64[strange.n++] = hash->low64;
 	put(1000 + k);
 }
 
 static void put_hashes(void)
 {
+	unsigned writes[W_EVICTIONS];
+
 	strange.n = 0;
 	for (uint32_t c = 0; c < W_CHUNKS; c++) {
 		const struct chunk *k = &world.r.chunk[c];
@@ -304,7 +373,9 @@ static void put_hashes(void)
 			if (k->known >> p & 1)
 				put_hash(&all[p]);
 	}
-	for (unsigned i = 0; i < W_EVICTIONS; i++) {
+	in_order(W_EVICTIONS, write_key, writes);
+	for (unsigned n = 0; n < W_EVICTIONS; n++) {
+		unsigned i = writes[n];
 		const struct eviction *e = &world.rs.evictions[i];
 
 		for (unsigned p = NEAR; world.write[i].state != W_FREE && p < GVM_CHUNK_PAGES; p += FAR - NEAR) {
@@ -346,10 +417,17 @@ static void put_pages(void)
 		put_value(p->present ? p->content : 0);
 		put_value(p->truth);
 		put_value(p->uncertain ? p->other : 0);
+		put(p->poisoned);
 		put_value(world.node[i / GVM_CHUNK_PAGES].content[at]);
 		put_seal(world.node[i / GVM_CHUNK_PAGES].seal[at]);
 		put_seal(world.known[i / GVM_CHUNK_PAGES].page[at]);
 	}
+}
+
+/* When something is due, if that is not over. */
+static void put_time(uint64_t at_ns)
+{
+	put(at_ns > world.now && at_ns != ~0ull ? at_ns - world.now : at_ns == ~0ull);
 }
 
 static void put_chunks(void)
@@ -370,13 +448,26 @@ static void put_chunks(void)
 		put_version(c, world.index[c]);
 		put_version(c, world.node[c].version);
 		put(world.sealed ? world.ours[c] : 0);
+		put((uint64_t)k->lives | (uint64_t)k->streamed << 8 | (uint64_t)k->rotten << 9 | (uint64_t)k->lost << 10);
+	}
+	put(r->hurry != 0);
+	if (left.kills || r->recovering || r->sweeping) {
+		put(world.kept.here);
+		put(world.kept.putting);
 	}
 	put((uint64_t)r->zapping | (uint64_t)r->zapped << 1 | (uint64_t)r->over << 2 |
-	    (uint64_t)(r->retry_at_ns > world.now) << 3 | (uint64_t)(r->zap_at_ns > world.now) << 4 |
 	    (uint64_t)r->client_gone << 5 | (uint64_t)r->memory_gone << 6 | (uint64_t)r->draining << 7 |
 	    (uint64_t)r->ios_lack_room << 8 | (uint64_t)world.failed << 9 | (uint64_t)world.closed << 10 |
-	    (uint64_t)(r->pinned_row > r->busy) << 11 | (uint64_t)r->syncing << 12 |
+	    (uint64_t)r->syncing << 12 |
 	    (uint64_t)(r->syncing ? r->sync_next : 0) << 16 | (uint64_t)(r->syncing ? r->sync_sent : 0) << 24 | (uint64_t)r->local << 32);
+	put(r->pinned_row < ROWS ? r->pinned_row : ROWS + r->pinned_row % ROWS);
+	put_time(r->retry_at_ns);
+	put_time(r->zap_at_ns);
+	put_time(r->short_at_ns);
+	put_time(r->look_at_ns);
+	put_time(r->sync_deadline_ns);
+	put((uint64_t)r->detached | (uint64_t)r->looking << 1 | (uint64_t)r->aborted << 2 | (uint64_t)(r->short_at_ns != 0) << 3 |
+	    (uint64_t)(uint32_t)r->sync_error << 32);
 	put(r->zapping ? r->zap_first << 32 | r->zap_count : 0);
 	put((uint64_t)r->dropping << 32 | r->end_next);
 	put(r->recovering ? r->left << 32 | r->recover_next << 1 | 1 : r->sweeping ? r->recover_next << 1 : ~0ull);
@@ -400,11 +491,20 @@ static void put_late(const struct put *late)
 	}
 }
 
+static bool is_sent(const struct write *w)
+{
+	return w->state == W_SENT || w->state == W_ANSWERED;
+}
+
 static void put_wires(void)
 {
-	for (unsigned i = 0; i < W_FETCHES; i++) {
-		const struct resident_fetch *f = &world.rs.fetches[i];
-		const struct get *g = &world.get[i];
+	unsigned fetches[W_FETCHES], writes[W_EVICTIONS];
+
+	in_order(W_FETCHES, fetch_key, fetches);
+	in_order(W_EVICTIONS, write_key, writes);
+	for (unsigned k = 0; k < W_FETCHES; k++) {
+		const struct resident_fetch *f = &world.rs.fetches[fetches[k]];
+		const struct get *g = &world.get[fetches[k]];
 
 		put(f->r ? (uint64_t)f->asked << 32 | f->decoded : 0);
 		put(f->r ? (uint64_t)f->waited << 32 | f->chunk << 2 | (uint64_t)f->replay << 1 | f->ahead : 0);
@@ -414,25 +514,34 @@ static void put_wires(void)
 		put_seal(f->r && g->served ? g->seal[NEAR] : 0);
 		put_seal(f->r && g->served ? g->seal[FAR] : 0);
 	}
-	for (unsigned i = 0; i < W_EVICTIONS; i++) {
+	for (unsigned k = 0; k < W_EVICTIONS; k++) {
+		unsigned i = writes[k];
 		const struct write *w = &world.write[i];
 		const struct flush *f = &world.rs.evictions[i].flush;
 
 		put(w->state);
 		if (w->state == W_FREE)
 			continue;
-		put(f->chunk | (uint64_t)f->tried << 8 | (uint64_t)f->whole_retry << 9 | (uint64_t)f->clean << 10 |
-		    (uint64_t)f->delta << 11 | (uint64_t)f->all_zero << 12 |
+		put(f->chunk | (uint64_t)f->tried << 8 | (uint64_t)f->whole_retry << 9);
+		if (w->state > W_QUEUED) /* as the writer found it */
+			put((uint64_t)f->clean | (uint64_t)(is_sent(w) && f->delta) << 1 | (uint64_t)f->all_zero << 2);
+		put(
 		    (uint64_t)(world.r.syncing && world.rs.evictions[i].sync_pass == world.r.sync_pass) << 13 |
 		    (uint64_t)(uint32_t)(w->state == W_FINISHED ? f->result : w->state == W_ANSWERED ? w->result : 0) << 32);
 		put((uint64_t)f->pages << 32 | f->known);
 		put_version(f->chunk, f->base);
 		put_version(f->chunk, f->version);
-		put_value(w->state > W_QUEUED ? w->put.content[NEAR] : 0);
-		put_value(w->state > W_QUEUED ? w->put.content[FAR] : 0);
-		put(world.sealed && w->state > W_QUEUED ? w->put.pages : 0);
-		put_seal(w->state > W_QUEUED ? w->put.seal[NEAR] : 0);
-		put_seal(w->state > W_QUEUED ? w->put.seal[FAR] : 0);
+		for (unsigned p = NEAR; p < GVM_CHUNK_PAGES; p += FAR - NEAR) {
+			bool is_read = w->state >= W_GETTING && w->state <= W_ANSWERED && f->pages >> p & 1;
+			bool is_in = (is_sent(w) || (w->state == W_GETTING && world.sealed)) && w->put.pages >> p & 1;
+			uint64_t read;
+
+			memcpy(&read, w->scratch + p * GVM_PAGE_BYTES, sizeof(read));
+			put_value(is_read ? read : 0);
+			put(is_in);
+			put_value(is_in ? w->put.content[p] : 0);
+			put_seal(is_in ? w->put.seal[p] : 0);
+		}
 	}
 	put(world.zaps);
 	for (unsigned i = 0; i < world.zaps; i++)
@@ -441,25 +550,20 @@ static void put_wires(void)
 		put_late(&world.late[i]);
 }
 
-/* In the order of what they do: which does it is all the same. */
+static uint64_t thread_key(unsigned i)
+{
+	const struct thread *t = &world.thread[i];
+
+	return t->state ? (uint64_t)t->state << 32 | t->page << 2 | t->how : 0;
+}
+
 static void put_threads(void)
 {
-	uint64_t what[W_THREADS];
+	unsigned threads[W_THREADS];
 
-	for (unsigned i = 0; i < W_THREADS; i++) {
-		const struct thread *t = &world.thread[i];
-		unsigned at = i;
-
-		what[i] = t->state ? (uint64_t)t->state << 32 | t->page << 2 | t->how : 0;
-		for (; at && what[at - 1] > what[at]; at--) {
-			uint64_t other = what[at];
-
-			what[at] = what[at - 1];
-			what[at - 1] = other;
-		}
-	}
+	in_order(W_THREADS, thread_key, threads);
 	for (unsigned i = 0; i < W_THREADS; i++)
-		put(what[i]);
+		put(thread_key(threads[i]));
 }
 
 /* What a page has been since an fsync came. */
@@ -468,6 +572,23 @@ static void put_past(uint32_t page, uint32_t gen)
 	put(world.page[page].gen - gen);
 	for (unsigned n = 0; n < W_PAST && gen != world.page[page].gen; n++, gen++)
 		put_value(world.past[page].content[gen % W_PAST]);
+}
+
+static void put_list(const struct resident_ios *list)
+{
+	const struct resident_io *io;
+
+	TAILQ_FOREACH(io, list, entry)
+		put((uint64_t)((const struct io *)io - world.io) + 1);
+	put(0);
+}
+
+/* In which order requests wait, and fsyncs for which pass. */
+static void put_order(void)
+{
+	put_list(&world.r.ios);
+	put_list(&world.r.syncs);
+	put_list(&world.r.syncs_next);
 }
 
 static uint64_t state_hash(void)
@@ -480,7 +601,7 @@ static uint64_t state_hash(void)
 	for (unsigned i = 0; i < W_PINS; i++)
 		put(world.pin[i].counted ? (uint64_t)world.pinning[i].state << 32 | world.pin[i].page << 3 |
 						   world.pin[i].got << 1 | world.pin[i].punched << 2 |
-						   (world.page[world.pin[i].page].frame == world.pin[i].frame)
+						   (world.pin[i].got && world.page[world.pin[i].page].frame == world.pin[i].frame)
 					 : 0);
 	for (unsigned i = 0; i < W_IOS; i++) {
 		const struct io *o = &world.io[i];
@@ -493,12 +614,14 @@ static uint64_t state_hash(void)
 			put_past(c * GVM_CHUNK_PAGES + FAR, o->gen[c * GVM_CHUNK_PAGES + FAR]);
 		}
 	}
+	put_order();
 	put_hashes();
 	put(world.kill_in);
 	put(world.race);
 	put(world.shorts);
 	put(world.short_where);
-	put(world.due > world.now);
+	put_time(world.due);
+	put((uint64_t)world.client_left | (uint64_t)world.memory_gone << 1 | (uint64_t)world.aborted << 2 | (uint64_t)world.marked << 3);
 	return XXH3_64bits(text.bytes, text.n * sizeof(*text.bytes)) ^
 	       XXH3_64bits(&left, sizeof(left));
 }
@@ -530,6 +653,7 @@ static uint8_t *limit_of(const struct event *e)
 
 static struct event all[512];
 static unsigned all_count;
+static unsigned of_threads, of_fetches, of_evictions, of_none; /* where in it those begin; as many of each for one as for the other */
 
 static void may(enum event_kind kind, uint32_t a, uint32_t b)
 {
@@ -542,6 +666,7 @@ static void all_make(void)
 	/* Bytes of a page are in words of 4. */
 	const uint32_t word = GVM_PAGE_BYTES / 4, chunk = GVM_CHUNK_PAGES * word;
 
+	of_threads = all_count;
 	for (unsigned t = 0; t < W_THREADS; t++) {
 		for (unsigned i = 0; i < 4; i++)
 			may(E_TOUCH, t, pages[i] * 4 + HOW_WRITE);
@@ -550,6 +675,7 @@ static void all_make(void)
 		may(E_AGAIN, t, 0);
 		may(E_FAULTS, 1u << t, 0);
 	}
+	of_fetches = all_count;
 	for (unsigned i = 0; i < W_FETCHES; i++) {
 		may(E_SERVE, i, 0);
 		may(E_SERVE, i, EIO);
@@ -559,6 +685,7 @@ static void all_make(void)
 		may(E_END, i, 0);
 		may(E_RESEND, i, 0);
 	}
+	of_evictions = all_count;
 	for (unsigned i = 0; i < W_EVICTIONS; i++) {
 		may(E_START, i, 0);
 		may(E_BASE, i, 0);
@@ -566,6 +693,7 @@ static void all_make(void)
 		may(E_APPLY, i, ENOSPC);
 		may(E_ACK, i, 0);
 	}
+	of_none = all_count;
 	may(E_COLLECT, 0, 0);
 	may(E_LATE, 0, 0);
 	may(E_LOST, 0, 0);
@@ -627,6 +755,7 @@ static void begin(unsigned c)
 	world_init(case_of(c)->local, case_of(c)->limits.sealed);
 	if (case_of(c)->full)
 		world_fill(NEAR, FAR);
+	habits_set();
 }
 
 static bool over(void)
@@ -697,13 +826,36 @@ static bool goes_on(const struct event *e)
 	}
 }
 
+static unsigned turn_among(unsigned at, unsigned begin, unsigned end, unsigned n, uint64_t (*key)(unsigned i))
+{
+	unsigned each = (end - begin) / n, i = (at - begin) / each, before = 0;
+
+	for (unsigned k = 0; k < n; k++)
+		before += key(k) < key(i) || (key(k) == key(i) && k < i);
+	return begin + before * each + (at - begin) % each;
+}
+
+/* When it has its turn: in the order of in_order(). */
+static unsigned turn_of(const struct event *e)
+{
+	unsigned at = (unsigned)(e - all);
+
+	if (at < of_fetches)
+		return turn_among(at, of_threads, of_fetches, W_THREADS, thread_key);
+	if (at < of_evictions)
+		return turn_among(at, of_fetches, of_evictions, W_FETCHES, fetch_key);
+	if (at < of_none)
+		return turn_among(at, of_evictions, of_none, W_EVICTIONS, write_key);
+	return at;
+}
+
 /* How many of those before it wait for it. */
 static unsigned waits_of(const struct event *e)
 {
 	unsigned n = 0;
 
-	for (const struct event *other = all; goes_on(e) && other < e; other++)
-		n += goes_on(other);
+	for (const struct event *other = all; goes_on(e) && other < all + all_count; other++)
+		n += turn_of(other) < turn_of(e) && goes_on(other);
 	return n;
 }
 
@@ -724,6 +876,7 @@ static bool try(const struct event *e)
 		return false;
 	if (!world_event(e))
 		return false;
+	habits_set();
 	spend(limit);
 	left.waits -= (uint8_t)waits;
 	return true;

@@ -4,7 +4,7 @@
  *
  * From each state every event that is possible and that the case still allows is tried; in every state the world is
  * checked, and from one in 64 of them it goes on to its end. The search is depth-first; states are known by 64 bits
- * of hash, which the world makes of what matters in it. The world is plain memory at one address: a state is saved
+ * of hash, which the world makes of what matters in it (-d tells whether that is all of it). The world is plain memory at one address: a state is saved
  * and restored by copying it.
  */
 #ifndef SIM_EXPLORE_H
@@ -52,8 +52,9 @@ struct explore {
 };
 
 /*
- * prog [-m MUTANT] [-n STATES] [-t] [CASE... | long]: 0; 1: something is wrong, which was said; 2: usage, or no memory; 3: a
- * case has states that were not looked at, though neither -n nor -m allows that.
+ * prog [-d] [-m MUTANT] [-n STATES] [-t] [CASE... | long]: 0; 1: something is wrong, which was said; 2: usage, or no memory;
+ * 3: a case has states that were not looked at, though neither -n nor -m allows that. -d: what follows states of one hash is
+ * compared, too: else a hash that leaves out what decides would hide states. -t: shows the way to what is wrong.
  */
 int explore_main(const struct explore *x, int argc, char **argv);
 
