@@ -38,7 +38,7 @@ static unsigned depth;
  * -d: that no hash leaves out what decides. Of some states it is kept what can follow them, as a digest, and the states
  * themselves where they are to be shown; each later state of the same hash must have the same followers.
  */
-#define KEPT_EVERY  4u
+#define KEPT_EVERY  16u
 #define KEPT_MAX    (1u << 19)
 #define LEAKS_EVERY 64u
 

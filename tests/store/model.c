@@ -175,8 +175,8 @@ static struct {
 
 static void put(uint64_t value)
 {
-	if (text.n < sizeof(text.words) / sizeof(*text.words))
-		text.words[text.n++] = value;
+	assert(text.n < sizeof(text.words) / sizeof(*text.words));
+	text.words[text.n++] = value;
 }
 
 /* Of what pages are known by only matters which are alike. */
@@ -195,7 +195,8 @@ static void put_seals(const uint64_t seal[GVM_CHUNK_PAGES])
 
 		while (k < seals.n && seals.seal[k] != s)
 			k++;
-		if (k == seals.n && k < sizeof(seals.seal) / sizeof(*seals.seal))
+		assert(k < sizeof(seals.seal) / sizeof(*seals.seal));
+		if (k == seals.n)
 			seals.seal[seals.n++] = s;
 		put(s > SEAL_ZERO ? k + 2 : s);
 	}
@@ -341,7 +342,8 @@ static void put_spill(void)
 	for (unsigned i = 0; i < SPILL_BUCKETS; i++)
 		put(p->buckets[i]);
 	put((uint64_t)p->scanning << 32 | p->end);
-	put(p->scanning || world.inode[0].spill_dropped ? world.now / 1000000 % 2 : 2);
+	put((uint64_t)orders_below(p->left_order) << 1 | (p->left_order <= world.inode[0].synced));
+	put(p->scanning || world.inode[0].spill_dropped || left.kills ? world.now / 1000000 % 2 : 2);
 	put((uint64_t)world.inode[0].spill_left << 1 | world.inode[0].spill_dropped);
 	TAILQ_FOREACH(n, &p->nodes, in)
 		TAILQ_FOREACH(slot, &TAILQ_FIRST(&n->shares)->slots, in)
@@ -353,6 +355,12 @@ static void put_spill(void)
 	put((uint64_t)free << 1 | (world.store.tidy_ns > world.now));
 }
 
+/* When something is due, if that is not over. */
+static void put_time(uint64_t at_ns)
+{
+	put(at_ns > world.now && at_ns != ~0ull ? at_ns - world.now : at_ns == ~0ull);
+}
+
 static void put_wbufs(void)
 {
 	const struct wbufs *wbufs = &world.store.wbufs;
@@ -361,6 +369,8 @@ static void put_wbufs(void)
 		const struct journal_wbuf *js = &world.wbuf[s];
 		const struct wbuf *wbuf = &wbufs->wbuf[s];
 		const struct flush *f = &wbuf->flush;
+		const struct wire *wire = &world.wire[s];
+		bool is_sent = wire->state >= WIRE_SENT;
 
 		put(js->state);
 		if (js->state == WBUF_FREE)
@@ -368,20 +378,25 @@ static void put_wbufs(void)
 		put(js->chunk << 32 | js->pages);
 		put(js->state == WBUF_SEALED ? js->version << 1 | js->tried : 0);
 		put_content(world.wbuf_data + (size_t)s * GVM_CHUNK_BYTES, js->pages);
-		put(orders_below(wbuf->order) | (uint64_t)(wbuf->opened_ns + STORE_AGE_NS <= world.now) << 8 |
-		    (uint64_t)(wbuf->retry_at_ns != 0) << 9 | (uint64_t)(wbuf->retry_at_ns > world.now) << 10 |
+		put(orders_below(wbuf->order) | (uint64_t)(wbuf->retry_at_ns != 0) << 9 |
 		    (uint64_t)(wbuf->order <= wbuf->inode->synced) << 11);
-		put(world.wire[s].state);
-		if (world.wire[s].state == WIRE_FREE)
+		put_time(js->state == WBUF_OPEN ? wbuf->opened_ns + STORE_AGE_NS : 0);
+		put_time(wbuf->retry_at_ns);
+		put(wire->state);
+		if (wire->state == WIRE_FREE)
 			continue;
-		put((uint64_t)(uint32_t)f->result << 32 | f->whole_retry | f->delta << 1 | f->all_zero << 2);
+		put((uint64_t)(uint32_t)(wire->state == WIRE_FINISHED ? f->result : 0) << 32 | f->whole_retry |
+		    (is_sent && f->delta) << 1 | (is_sent && f->all_zero) << 2);
 		put(f->base);
-		put((uint64_t)f->asked << 32 | (uint32_t)world.wire[s].result);
-		if (world.wire[s].state >= WIRE_SENT || (world.sealed && world.wire[s].state == WIRE_GETTING))
-			put_put(&world.wire[s].put);
+		put((uint64_t)(wire->state == WIRE_GETTING ? f->asked : 0) << 32 |
+		    (uint32_t)(wire->state == WIRE_ANSWERED ? wire->result : 0));
+		if (is_sent || (world.sealed && wire->state == WIRE_GETTING))
+			put_put(&wire->put);
 	}
 	for (unsigned i = 0; i < world.lates; i++)
 		put_put(&world.late[i]);
+	for (const struct wbuf *wbuf = wbufs->free_list; wbuf; wbuf = wbuf->next)
+		put((uint64_t)(wbuf - wbufs->wbuf));
 }
 
 static void put_entries(void)
@@ -389,6 +404,7 @@ static void put_entries(void)
 	for (unsigned i = 0; i < CACHE_ENTRIES; i++) {
 		const struct cache_entry *e = &world.store.cache.entries[i];
 		const struct get *g = &world.get[i];
+		const struct cache_link *link;
 		unsigned before = 0;
 
 		put(e->inode != NULL);
@@ -400,6 +416,9 @@ static void put_entries(void)
 		put(e->chunk << 8 | e->fetching << 1 | e->ahead << 2 | before << 3);
 		put((uint64_t)e->valid << 32 | e->want);
 		put_content(e->data, e->valid);
+		TAILQ_FOREACH(link, &e->links, at)
+			put((uint64_t)((const uint8_t *)link - (const uint8_t *)&world));
+		put(~0ull);
 		if (!e->fetching)
 			continue;
 		put((uint64_t)e->asked << 32 | e->stale);
@@ -496,6 +515,7 @@ static void put_writes(void)
 			continue;
 		for (unsigned s = 0; s < JOURNAL_WBUFS; s++)
 			put(world.wbuf[s].state != WBUF_FREE && world.store.wbufs.wbuf[s].order <= o->s.until);
+		put(world.store.wbufs.spill.left_order <= o->s.until);
 		for (unsigned k = 0; k < JOURNAL_SPILL; k++)
 			put(world.spill[k].state != SPILL_FREE && world.store.wbufs.spill.place[k].order <= o->s.until);
 	}
@@ -514,7 +534,7 @@ static uint64_t state_hash(void)
 	put_lanes(&world.store.stalled);
 	put_held();
 	put(world.kill_in);
-	put(world.due > world.now);
+	put_time(world.due);
 	return XXH3_64bits(text.words, text.n * sizeof(*text.words)) ^ XXH3_64bits(&left, sizeof(left));
 }
 
