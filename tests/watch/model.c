@@ -61,6 +61,7 @@ static struct {
 
 static void put(uint64_t value)
 {
+	assert(text.n < sizeof(text.words) / sizeof(*text.words));
 	text.words[text.n++] = value;
 }
 
@@ -111,7 +112,7 @@ static void put_watch(void)
 	put(left_of(watch->ask_at_ns));
 	put(watch->until_ns ? 1 + left_of(watch->until_ns) : 0);
 	put(watch->asking || watch->held ? age_of(watch->number) : 0);
-	put(watch->ranges || watch->all ? left_of(watch->due_ns) : 0);
+	put(left_of(watch->due_ns));
 	for (unsigned i = 0; i < watch->ranges; i++)
 		put(range_pages(&watch->range[i]));
 }
