@@ -745,8 +745,10 @@ static void mix_node(unsigned int n)
 		abort();
 	mix_call(n, &node->call);
 	mix(node->holds);
-	if (node->holds)
-		mix_frame(n, node->held_to, &node->held);
+	if (!node->holds)
+		return;
+	mix(node->held_to);
+	mix_frame(n, node->held_to, &node->held);
 }
 
 u64 world_hash(void)
