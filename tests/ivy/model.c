@@ -2,7 +2,7 @@
 /*
  * model.c - every state that a few nodes can reach, and what must hold in each.
  *
- *	model [-m MUTANT] [-n STATES] [CASE...]
+ *	model [-d] [-m MUTANT] [-n STATES] [CASE...]
  *
  * From each state every event that is possible is tried: each message that may arrive next, each
  * fault, eviction and discard that the case still allows, each revocation and hold that may end,
@@ -195,6 +195,7 @@ static const struct world_config cases[] = {
 	 .cuts = 1,
 	 .steps = 7,
 	 .beats = 1,
+	 .larger = 1,
 	 .fanout = 2},
 	{.name = "repeats",
 	 .what = "3 nodes, 1 page, 4 faults, 2 repeats, 1 eviction",
@@ -605,6 +606,67 @@ static bool seen_before(u64 hash)
 	return false;
 }
 
+/* ---- that no hash leaves out what decides ---- */
+
+#define KEPT_EVERY 16
+#define KEPT_MAX   (1u << 19)
+
+static bool compares;
+static struct kept {
+	u64 hash, follows;
+} kept[KEPT_MAX]; /* an open table */
+static unsigned int kept_n;
+
+static int by_value(const void *a, const void *b)
+{
+	const u64 *one = a, *other = b;
+
+	return *one < *other ? -1 : *one > *other;
+}
+
+/* A digest of the hashes of the states that can follow the present one, each once. */
+static u64 follows(const struct world_config *cfg)
+{
+	static u8 here[sizeof(world)];
+	static struct events all;
+	size_t bytes = world_bytes();
+	u64 hashes[EVENTS_MAX], digest = 0;
+	int i;
+
+	memcpy(here, &world, bytes);
+	events_find(cfg, &all);
+	for (i = 0; i < all.n; i++) {
+		event_run(all.e[i]);
+		hashes[i] = world_hash(cfg);
+		memcpy(&world, here, bytes);
+	}
+	qsort(hashes, (size_t)all.n, sizeof(*hashes), by_value);
+	for (i = 0; i < all.n; i++)
+		if (!i || hashes[i] != hashes[i - 1]) {
+			digest = (digest ^ hashes[i]) * 0x9e3779b97f4a7c15ull;
+			digest ^= digest >> 29;
+		}
+	return digest;
+}
+
+/* Whether what follows the present state is not what followed one that had the same hash. */
+static bool differs(const struct world_config *cfg, u64 hash)
+{
+	unsigned int at = (unsigned int)(hash / KEPT_EVERY % KEPT_MAX);
+
+	if (!compares || hash % KEPT_EVERY || !hash)
+		return false;
+	while (kept[at].hash && kept[at].hash != hash)
+		at = (at + 1) % KEPT_MAX;
+	if (kept[at].hash)
+		return kept[at].follows != follows(cfg);
+	if (kept_n < KEPT_MAX / 2) {
+		kept[at] = (struct kept){hash, follows(cfg)};
+		kept_n++;
+	}
+	return false;
+}
+
 /* ---- the search ---- */
 
 #define DEPTH_MAX 400
@@ -680,6 +742,8 @@ static bool explore(const struct world_config *cfg, size_t bound, const char **w
 	config = cfg;
 	depth = 0;
 	transitions = finishes = 0;
+	memset(kept, 0, sizeof(kept));
+	kept_n = 0;
 	seen_begin(bound);
 	world_init(cfg);
 	seen_before(world_hash(cfg));
@@ -696,7 +760,9 @@ static bool explore(const struct world_config *cfg, size_t bound, const char **w
 		event_run(l->events.e[l->next++]);
 		transitions++;
 		hash = world_hash(cfg);
-		if (seen_before(hash))
+		if (differs(cfg, hash))
+			*wrong = "what follows a state is not told by its hash";
+		if (*wrong || seen_before(hash))
 			continue;
 		depth++;
 		if (depth > deepest)
@@ -751,7 +817,14 @@ int main(int argc, char **argv)
 	bool given = false;
 	int status = 0, at = 1;
 
-	for (; at + 1 < argc && argv[at][0] == '-'; at += 2) {
+	for (; at < argc && argv[at][0] == '-'; at += 2) {
+		if (argv[at][1] == 'd') {
+			compares = true;
+			at--;
+			continue;
+		}
+		if (at + 1 == argc)
+			return 2;
 		if (argv[at][1] == 'm')
 			ivy_mutant = atoi(argv[at + 1]);
 		else

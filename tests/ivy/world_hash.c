@@ -37,6 +37,12 @@ static void mix_time(int node, u64 t)
 	mix(t > world.now[node] ? t - world.now[node] : 0);
 }
 
+/* Also of what is over, since something else follows it by a margin. */
+static void mix_around(int node, u64 t)
+{
+	mix(t + 16 * W_STEP_NS > world.now[node] ? t - world.now[node] : ~0ull >> 1);
+}
+
 static void mix_ago(int node, u64 t)
 {
 	mix(!t || world.now[node] - t > 16 * W_STEP_NS ? ~0ull : world.now[node] - t);
@@ -48,7 +54,19 @@ static void mix_asked(int node, u64 asked, bool again)
 	mix((asked ? world.now[node] - asked : ~0ull >> 1) << 1 | again);
 }
 
-static void mix_packet(const struct packet *p, bool raw)
+/* The time at `from` when it asked, or, in an answer, at `to`; or a version. */
+static u64 since(const struct packet *p, int from, int to)
+{
+	if (!p->m.ver)
+		return 0;
+	if (p->m.type == IVY_LEASE || p->m.type == IVY_BEAT)
+		return world.now[from] - p->m.ver;
+	if (p->m.type == IVY_LEASED || p->m.type == IVY_BEATEN)
+		return world.now[to] - p->m.ver;
+	return p->m.ver;
+}
+
+static void mix_packet(const struct packet *p, bool raw, int from, int to)
 {
 	u32 i;
 
@@ -56,7 +74,7 @@ static void mix_packet(const struct packet *p, bool raw)
 	mix_node(p->m.src);
 	mix_node(p->m.type == IVY_INV ? p->m.to : IVY_NONE);
 	mix(p->m.page | (u64)p->m.more << 32);
-	mix(p->m.ver);
+	mix(since(p, from, to));
 	if (raw)
 		mix(p->m.who);
 	else
@@ -77,15 +95,16 @@ static bool raw_who(const struct packet *p)
 	return p->m.type <= IVY_LEASED || p->m.type == IVY_BEAT;
 }
 
-static void mix_wire(const struct wire *w)
+static void mix_wire(int from, int to)
 {
+	const struct wire *w = &world.w[from][to];
 	int i;
 
 	mix(w->n | w->past << 8);
 	for (i = 0; i < w->n; i++)
-		mix_packet(&w->p[i], raw_who(&w->p[i]));
+		mix_packet(&w->p[i], raw_who(&w->p[i]), from, to);
 	for (i = 0; i < w->past; i++)
-		mix_packet(&w->before[i], raw_who(&w->before[i]));
+		mix_packet(&w->before[i], raw_who(&w->before[i]), from, to);
 }
 
 static void mix_frame(int node, const struct frame *f)
@@ -111,8 +130,7 @@ static void mix_op(int node, const struct ivy_op *op)
 	mix(op->floor);
 	if (op->want && (op->sent || op->ahead))
 		mix_asked(node, op->asked, op->again);
-	if (world.f[node][op->page].slot.flags & (IVY_SLOT_GIVEN | IVY_SLOT_PUT))
-		mix_asked(node, op->slot_asked, op->slot_again);
+	mix_asked(node, op->slot_asked, op->slot_again);
 	if (op->todo & IVY_TODO_GIVE) {
 		mix(op->give_ver);
 		mix_who(op->give_who);
@@ -167,56 +185,36 @@ static void mix_home(int node, const struct ivy_home *h)
 static void mix_peer(int node, const struct ivy_peer *p)
 {
 	mix(p->my_state | p->its_state << 8 | p->my_slots << 16 | (u64)p->my_ops << 24 |
-	    (u64)p->its_leaving << 48 | (u64)p->slow << 52);
+	    (u64)p->its_leaving << 48 | (u64)p->its_clean << 49 | (u64)p->slow << 52);
 	mix(p->my_inc);
 	mix(p->its_inc);
 	if (!world_leases(config))
 		return;
 	mix(p->home_start);
-	mix_time(node, p->my_end);
+	mix_around(node, p->my_end);
 	mix_time(node, p->my_due);
 	mix_time(node, p->its_end);
 	mix(p->its_counted);
 	mix(p->my_left);
 }
 
-static bool wire_has(const struct wire *w, u8 type)
+static void mix_pair(int node, const struct ivy_pair *p, const struct ivy_peer *peer)
 {
-	int i;
-	bool has = false;
-
-	for (i = 0; i < w->n; i++)
-		has |= w->p[i].m.type == type;
-	for (i = 0; i < w->past; i++)
-		has |= w->before[i].m.type == type;
-	return has;
-}
-
-/* Exact times matter as long as an answer may come that is compared with them. */
-static void mix_pair(int node, int other, const struct ivy_pair *p, const struct ivy_peer *peer)
-{
-	const struct ivy *c = world.core[node];
-	u64 my_end = p->my_sent + c->p.lease_ns - c->p.margin_ns, its_end = p->its_at + c->p.lease_ns;
-
 	mix_time(node, p->due.place ? p->due.at : 0);
 	mix(p->other);
 	if (!peer)
 		return;
-	if (peer->my_since) {
-		mix(1 + (p->my_sent > peer->my_since));
-		mix_time(node, p->my_sent > peer->my_since && my_end > peer->my_end ? my_end : 0);
-	}
-	mix_time(node, peer->its_counted && its_end > peer->its_end ? its_end : 0);
-	if (wire_has(&world.w[node][other], IVY_BEAT) ||
-	    wire_has(&world.w[other][node], IVY_BEATEN)) {
-		mix_ago(node, peer->my_since);
-		mix_ago(node, p->my_sent);
-	}
+	mix(peer->my_since ? 1 + (p->my_sent > peer->my_since) : 0);
+	mix_ago(node, peer->my_since);
+	mix_ago(node, p->my_sent);
+	mix_ago(node, p->its_at);
 }
 
 static void mix_core(int node)
 {
 	struct ivy *c = world.core[node];
+	const struct ivy_txn *txn;
+	const struct ivy_op *one;
 	int i;
 
 	world.node = (u8)node;
@@ -224,6 +222,8 @@ static void mix_core(int node)
 	mix(c->end_at | (u64)c->ending << 32 | (u64)c->end_again << 33 |
 	    (u64)world.ending[node] << 34);
 	mix(c->lose_at << 1 | c->losing);
+	for (i = 0; i < c->nlost; i++)
+		mix_node(c->lost[i]);
 	if (config->ahead)
 		mix(c->streams[0].next | c->streams[0].end << 32 | (u64)c->streams[0].n << 48);
 	if (world.sweep[node])
@@ -233,8 +233,14 @@ static void mix_core(int node)
 			mix_peer(node, ivy_peer_get(c, order[i]));
 	for (i = 0; world.pairs[node] && i < config->nodes; i++)
 		if (ivy_pair_get(world.pairs[node], order[i]))
-			mix_pair(node, order[i], ivy_pair_get(world.pairs[node], order[i]),
+			mix_pair(node, ivy_pair_get(world.pairs[node], order[i]),
 				 ivy_peer_get(c, order[i]));
+	/* Who is looked at first is the first to be asked once more, and to make others wait longer. */
+	for (txn = c->txns; txn; txn = txn->next)
+		mix(txn->page);
+	for (i = 0; i < (int)IVY_BUCKETS; i++)
+		for (one = c->ops[i]; one; one = one->next)
+			mix(one->page);
 	for (i = 0; i < config->pages; i++) {
 		const struct ivy_op *op = ivy_op_get(c, (u64)i);
 		const struct ivy_home *h = ivy_dir_entry(c, (u64)i, false);
@@ -261,7 +267,7 @@ static u64 hash_in_order(void)
 		mix(world.left[order[i]]);
 		mix_core(order[i]);
 		for (k = 0; k < config->nodes; k++)
-			mix_wire(&world.w[order[i]][order[k]]);
+			mix_wire(order[i], order[k]);
 		if (config->cuts)
 			mix(world.cut == 1 + order[i]);
 	}
@@ -287,8 +293,8 @@ u64 world_hash(const struct world_config *cfg)
 	for (i = 0; i < W_NODES; i++)
 		order[i] = (u8)i;
 	one = hash_in_order();
-	/* A chain, a second home and the search for a copy treat nodes by their number. */
-	if (cfg->nodes != 3 || cfg->fanout == 1 || cfg->pages > 1 || world_leases(cfg) ||
+	/* A chain, a second home and the search for a copy treat nodes by their number; so do those of which one only looks. */
+	if (cfg->looks > 1 || cfg->nodes != 3 || cfg->fanout == 1 || cfg->pages > 1 || world_leases(cfg) ||
 	    cfg->faults[1] != cfg->faults[2])
 		return one;
 	order[1] = 2;
