@@ -45,14 +45,14 @@ struct heir_msg {
 
 static int address(dev_t dev, struct sockaddr_un *addr)
 {
-	char folder[JOURNAL_PATH_MAX - 40];
+	char folder[sizeof(addr->sun_path)];
 	int r = listener_folder(folder, sizeof(folder));
 
 	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
-	if (!r)
-		snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/heir-of-%u-%u", folder, major(dev),
-			 minor(dev));
-	return r;
+	if (r)
+		return r;
+	r = snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/heir-of-%u-%u", folder, major(dev), minor(dev));
+	return r < (int)sizeof(addr->sun_path) ? 0 : -ENAMETOOLONG;
 }
 
 static int message_send(int to, enum heir_what what, unsigned session, const int *fds, unsigned count)

@@ -29,16 +29,15 @@
 
 static int address(dev_t dev, struct sockaddr_un *addr)
 {
-	char folder[JOURNAL_PATH_MAX - 40];
+	char folder[sizeof(addr->sun_path)], name[40];
 	int r = listener_folder(folder, sizeof(folder));
-	size_t n;
 
 	*addr = (struct sockaddr_un){ .sun_family = AF_UNIX };
 	if (r)
 		return r;
-	n = (size_t)snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/", folder);
-	snprintf(addr->sun_path + n, sizeof(addr->sun_path) - n, GVM_UPGRADE_NAME, major(dev), minor(dev));
-	return 0;
+	snprintf(name, sizeof(name), GVM_UPGRADE_NAME, major(dev), minor(dev));
+	r = snprintf(addr->sun_path, sizeof(addr->sun_path), "%s/%s", folder, name);
+	return r < (int)sizeof(addr->sun_path) ? 0 : -ENAMETOOLONG;
 }
 
 void upgrade_open(struct upgrade *u, dev_t dev)
@@ -48,6 +47,8 @@ void upgrade_open(struct upgrade *u, dev_t dev)
 	int fd = r ? r : socket(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
 
 	*u = (struct upgrade){ .listener = -1, .asker = -1, .program = -1, .output = -1 };
+	if (fd == -ENAMETOOLONG)
+		log_warning(NULL, "gvm upgrade cannot ask for another gvmfs here: %s: %s", getenv("XDG_RUNTIME_DIR"), strerror(-fd));
 	if (fd < 0)
 		return;
 	unlink(addr.sun_path); /* left by an earlier mount with the same device number */
