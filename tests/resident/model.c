@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * model.c - every state that a region of two chunks can reach, in which two pages of each are used, and
- * what must hold in each.
+ * model.c - every state that a region of two chunks can reach within the limits of a case, in which two
+ * pages of each are used, and what must hold in each.
  *
  *	model [-d] [-m MUTANT] [-n STATES] [-t] [CASE... | long]
  *
@@ -14,7 +14,8 @@
  * In the case `any` there are all kinds of these, each once, and any three happen, but none while another waits in a call; an access or
  * request is of one kind there (is_plain()), and a chunk's pages come as one piece. The others have more of some kinds. In the case
  * `in-turn` any four of the kinds that change most happen at any moment of what follows from them by itself: answers, pieces,
- * zaps, faults that are read, write-back, the clock; and of these the first that can goes on (goes_on()), not each.
+ * zaps, faults that are read, write-back, the clock; and of these the first that can goes on (goes_on()), not each. `long-in-turn`,
+ * with all named kinds, has more than 80 million states, and was not gone through to its end.
  *
  * How the search is made smaller, and why nothing is missed by that:
  *	- What pages contain is told by which are alike (put_value()), versions by how far they are below the last one

@@ -379,6 +379,7 @@ int explore_main(const struct explore *x, int argc, char **argv)
 	for (known_size = 1024; known_size < 2 * bound; known_size *= 2)
 		;
 	known = calloc(known_size, sizeof(*known));
+	free(kept_now);
 	kept_now = compares ? malloc(x->world_bytes + x->left_bytes) : NULL;
 	if (!known || !has_room(x, 0) || (compares && !kept_now)) {
 		fprintf(stderr, "no memory for %llu states\n", (unsigned long long)bound);
