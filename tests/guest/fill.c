@@ -207,7 +207,7 @@ int main(int argc, char **argv)
 			ok = number(optarg, 1 << 24, &mib);
 			break;
 		case 'r':
-			ok = number(optarg, 1000, &rounds);
+			ok = number(optarg, 1000000000, &rounds);
 			break;
 		case 's':
 			ok = number(optarg, UINT64_MAX, &fill.seed);

@@ -129,7 +129,7 @@ class Guest:
         storm, name, ram, local = self.storm, self.name, self.ram, self.local
         self.process = storm.lab.start(
             name, program("gvm"), "run", "--local", "%dM" % local, "--mode", "uffd", "--mount", storm.mount.path,
-            "--region", name, "--", *guest.command("fill", "%dM" % ram, job="fill", percent=60, rounds=1000))
+            "--region", name, "--", *guest.command("fill", "%dM" % ram, job="fill", percent=60, rounds=1000000000))
 
     def begin(self, seconds):
         self.process.says("^gvm-fill: .* available", seconds)
