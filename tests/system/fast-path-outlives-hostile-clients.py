@@ -129,10 +129,7 @@ def moves_its_memory(region):
     for work, *arguments in [(move, 0), (move, 1), (touch,)]:
         threading.Thread(target=work, args=arguments, daemon=True).start()
     client.socket.settimeout(lab.patience(20))
-    try:
-        answer = client.hear()
-    except ConnectionResetError:  # Of what it has sent some was not read. What it was told comes after that.
-        answer = client.hear()
+    answer = client.hear()
     expect(answer == ABORT, "it is told %d", answer)
 
 
